@@ -1,0 +1,3 @@
+//! Secrets engines. Their folders never import each other.
+
+pub mod cubbyhole;
