@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::params::{Field, FieldError, Params};
 use crate::pipeline::Request;
-use crate::reply::Reply;
+use crate::reply::{Body, Reply};
 use crate::route::Captures;
 
 /// Who may call a route.
@@ -134,7 +134,9 @@ pub type Run<'a> = BoxFuture<'a, Result<Reply, ApiError>>;
 
 impl<E> std::fmt::Debug for Row<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Row").field("routes", &self.routes).finish_non_exhaustive()
+        f.debug_struct("Row")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -165,6 +167,9 @@ fn run<P: Endpoint>(
         }
         let params = P::Params::take(&mut data).map_err(|error| refused::<P>(&error))?;
         let mut reply = P::handle(cx, params).await?;
+        if matches!(reply.body, Body::Nothing) {
+            return Ok(reply);
+        }
         if !data.is_empty() {
             let unknown: Vec<&str> = data.keys().map(String::as_str).collect();
             reply.warnings.push(format!(
@@ -185,6 +190,10 @@ fn run<P: Endpoint>(
 }
 
 fn refused<P: Endpoint>(error: &FieldError) -> ApiError {
-    let prefix = if P::CREATES { "" } else { "Field validation failed: " };
+    let prefix = if P::CREATES {
+        ""
+    } else {
+        "Field validation failed: "
+    };
     ApiError::bad_request(format!("{prefix}{}", error.text()))
 }

@@ -97,16 +97,25 @@ struct Loaded<E: Engine> {
 pub fn mounted<E: Engine>(engine: E) -> Arc<dyn Mounted> {
     let patterns = E::ENDPOINTS.iter().enumerate().flat_map(|(index, row)| {
         row.routes.iter().map(move |route| {
-            let handle = RouteHandle { row: index, route: *route, creates: row.creates };
+            let handle = RouteHandle {
+                row: index,
+                route: *route,
+                creates: row.creates,
+            };
             (route.op, route.path, handle)
         })
     });
-    Arc::new(Loaded { router: Router::new(patterns), engine })
+    Arc::new(Loaded {
+        router: Router::new(patterns),
+        engine,
+    })
 }
 
 impl<E: Engine> Loaded<E> {
     fn row(&self, handle: RouteHandle) -> Result<(&'static Row<E>, &E), ApiError> {
-        let row = E::ENDPOINTS.get(handle.row).ok_or_else(ApiError::unsupported_path)?;
+        let row = E::ENDPOINTS
+            .get(handle.row)
+            .ok_or_else(ApiError::unsupported_path)?;
         Ok((row, &self.engine))
     }
 }

@@ -57,12 +57,20 @@ impl ApiError {
 
     /// A message that is never wrapped.
     pub fn plain(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), listed: false }
+        Self {
+            kind,
+            message: message.into(),
+            listed: false,
+        }
     }
 
     /// A message that paths with a token answer as a list of one.
     pub fn listed(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), listed: true }
+        Self {
+            kind,
+            message: message.into(),
+            listed: true,
+        }
     }
 
     /// `{"errors":[]}` with status 404.
@@ -100,7 +108,10 @@ impl ApiError {
 
     /// Too much work is queued; the client should come back.
     pub fn overloaded() -> Self {
-        Self::plain(ErrorKind::Overloaded, "server is overloaded, try again later")
+        Self::plain(
+            ErrorKind::Overloaded,
+            "server is overloaded, try again later",
+        )
     }
 
     #[must_use]

@@ -79,9 +79,11 @@ impl Leases {
         if let Some(end) = previous_end {
             self.by_time.delete(batch, &time_key(end, id));
         }
-        self.by_time.put(batch, &time_key(lease.expires_at, id), Vec::new());
+        self.by_time
+            .put(batch, &time_key(lease.expires_at, id), Vec::new());
         if let Leased::Secret { token_hash, .. } = &lease.of {
-            self.by_token.put(batch, &format!("{token_hash}/{id}"), Vec::new());
+            self.by_token
+                .put(batch, &format!("{token_hash}/{id}"), Vec::new());
         }
         self.records.put_record(batch, id, lease)
     }
@@ -102,7 +104,9 @@ pub(crate) fn index_token(
     token: &TokenRecord,
     hash: &str,
 ) -> Result<(), StorageError> {
-    let Some(lease) = token_lease(token, hash) else { return Ok(()) };
+    let Some(lease) = token_lease(token, hash) else {
+        return Ok(());
+    };
     Leases::new(store).put(batch, &token_lease_id(token, hash), &lease, None)
 }
 
@@ -114,7 +118,9 @@ pub(crate) fn move_token(
     hash: &str,
     previous_end: Option<Timestamp>,
 ) -> Result<(), StorageError> {
-    let Some(lease) = token_lease(token, hash) else { return Ok(()) };
+    let Some(lease) = token_lease(token, hash) else {
+        return Ok(());
+    };
     Leases::new(store).put(batch, &token_lease_id(token, hash), &lease, previous_end)
 }
 
@@ -136,7 +142,9 @@ fn token_lease(token: &TokenRecord, hash: &str) -> Option<LeaseRecord> {
         expires_at: token.expires_at?,
         last_renewal: token.last_renewal,
         renewable: token.renewable,
-        of: Leased::Token { hash: hash.to_owned() },
+        of: Leased::Token {
+            hash: hash.to_owned(),
+        },
     })
 }
 
@@ -147,7 +155,9 @@ fn token_lease_id(token: &TokenRecord, hash: &str) -> String {
 /// Ends one lease: the token or secret is revoked, then the record goes.
 pub async fn revoke(core: &Core, id: &str, now: Timestamp) -> Result<(), ApiError> {
     let leases = Leases::new(&core.store);
-    let Some(stored) = leases.records.record::<LeaseRecord>(id).await? else { return Ok(()) };
+    let Some(stored) = leases.records.record::<LeaseRecord>(id).await? else {
+        return Ok(());
+    };
     if let Leased::Token { hash } = &stored.value.of {
         core.tokens.revoke_tree(core, hash, now).await?;
     }
@@ -217,9 +227,13 @@ pub(crate) async fn sweep(_node: &Node, core: &Core, now: Timestamp) -> Result<(
     let mut after = None;
     loop {
         let page = leases.by_time.keys("", after.as_deref(), PAGE).await?;
-        let Some(last) = page.last().cloned() else { return Ok(()) };
+        let Some(last) = page.last().cloned() else {
+            return Ok(());
+        };
         for key in &page {
-            let Some((end, id)) = parse_time_key(key) else { continue };
+            let Some((end, id)) = parse_time_key(key) else {
+                continue;
+            };
             if end > now {
                 return Ok(());
             }

@@ -18,8 +18,10 @@ pub(crate) fn text(
         Found::WrongOperation(handle) | Found::Route(handle, _) => handle.route.path,
         Found::NoPath => return None,
     };
-    let matching: Vec<&RowInfo> =
-        rows.iter().filter(|row| row.routes.iter().any(|route| route.path == pattern)).collect();
+    let matching: Vec<&RowInfo> = rows
+        .iter()
+        .filter(|row| row.routes.iter().any(|route| route.path == pattern))
+        .collect();
     let synopsis = matching.first().map_or("", |row| row.help);
     let mut out = format!(
         "Request:        {path}\nMatching Route: {}\n\n{synopsis}\n\n## PARAMETERS\n",
@@ -30,7 +32,10 @@ pub(crate) fn text(
     fields.dedup_by_key(|field| field.name());
     for field in fields {
         let (name, kind) = (field.name(), field.kind.help_name());
-        out.push_str(&format!("\n    {name} ({kind})\n\n        {}\n", field.help()));
+        out.push_str(&format!(
+            "\n    {name} ({kind})\n\n        {}\n",
+            field.help()
+        ));
     }
     out.push_str(&format!("\n## DESCRIPTION\n\n{synopsis}\n"));
     Some(out)
@@ -43,8 +48,10 @@ fn engine_text(help: &str, rows: &[RowInfo]) -> String {
          the path pattern. Note that depending on the policy of your auth token,\nyou may or may \
          not be able to access certain paths.\n"
     );
-    let mut paths: Vec<(&str, &str)> =
-        rows.iter().flat_map(|row| row.routes.iter().map(|r| (r.path, row.help))).collect();
+    let mut paths: Vec<(&str, &str)> = rows
+        .iter()
+        .flat_map(|row| row.routes.iter().map(|r| (r.path, row.help)))
+        .collect();
     paths.sort_unstable();
     paths.dedup_by_key(|(path, _)| *path);
     for (path, synopsis) in paths {
@@ -57,16 +64,18 @@ fn engine_text(help: &str, rows: &[RowInfo]) -> String {
 fn regex_of(pattern: &str) -> String {
     let segments: Vec<String> = pattern
         .split('/')
-        .map(|segment| match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
-            None => segment.to_owned(),
-            Some(capture) => match capture.split_once(':') {
-                Some((name, "path")) => format!("(?P<{name}>.+)"),
-                Some((name, "serial")) => format!("(?P<{name}>[0-9A-Fa-f-:]+)"),
-                Some((name, "uuid")) => format!("(?P<{name}>[0-9a-fA-F-]{{36}})"),
-                Some((name, _)) => format!("(?P<{name}>[^/]+)"),
-                None => format!(r"(?P<{capture}>\w(([\w-.]+)?\w)?)"),
+        .map(
+            |segment| match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+                None => segment.to_owned(),
+                Some(capture) => match capture.split_once(':') {
+                    Some((name, "path")) => format!("(?P<{name}>.+)"),
+                    Some((name, "serial")) => format!("(?P<{name}>[0-9A-Fa-f-:]+)"),
+                    Some((name, "uuid")) => format!("(?P<{name}>[0-9a-fA-F-]{{36}})"),
+                    Some((name, _)) => format!("(?P<{name}>[^/]+)"),
+                    None => format!(r"(?P<{capture}>\w(([\w-.]+)?\w)?)"),
+                },
             },
-        })
+        )
         .collect();
     format!("^{}$", segments.join("/"))
 }

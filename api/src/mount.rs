@@ -46,7 +46,12 @@ pub struct LockoutConfig {
 
 impl Default for LockoutConfig {
     fn default() -> Self {
-        Self { threshold: 5, duration_secs: 900, counter_reset_secs: 900, disabled: false }
+        Self {
+            threshold: 5,
+            duration_secs: 900,
+            counter_reset_secs: 900,
+            disabled: false,
+        }
     }
 }
 
@@ -77,7 +82,9 @@ pub struct Mount {
 
 impl std::fmt::Debug for Mount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mount").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Mount")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,14 +117,20 @@ pub struct SystemTtl {
 impl Default for SystemTtl {
     /// 768 hours each.
     fn default() -> Self {
-        Self { default_secs: 2_764_800, max_secs: 2_764_800 }
+        Self {
+            default_secs: 2_764_800,
+            max_secs: 2_764_800,
+        }
     }
 }
 
 impl Settings {
     #[must_use]
     pub fn new(config: MountConfig, system: SystemTtl) -> Self {
-        Self { config: ArcSwap::from_pointee(config), system }
+        Self {
+            config: ArcSwap::from_pointee(config),
+            system,
+        }
     }
 
     #[must_use]
@@ -128,7 +141,11 @@ impl Settings {
     #[must_use]
     pub fn default_ttl_secs(&self) -> u64 {
         let own = self.config.load().default_lease_ttl_secs;
-        if own == 0 { self.system.default_secs } else { own }
+        if own == 0 {
+            self.system.default_secs
+        } else {
+            own
+        }
     }
 
     #[must_use]
@@ -160,7 +177,9 @@ pub struct MountTable {
 
 impl std::fmt::Debug for MountTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MountTable").field("paths", &self.by_path.load().keys()).finish()
+        f.debug_struct("MountTable")
+            .field("paths", &self.by_path.load().keys())
+            .finish()
     }
 }
 
@@ -197,8 +216,10 @@ impl MountTable {
             .collect();
         if !missing.is_empty() {
             for built_in in missing {
-                let config =
-                    MountConfig { description: built_in.description.into(), ..Default::default() };
+                let config = MountConfig {
+                    description: built_in.description.into(),
+                    ..Default::default()
+                };
                 let mut record = table.new_record(built_in.path, built_in.kind, config)?;
                 record.local = built_in.local;
                 stored.mounts.push(record);
@@ -273,7 +294,9 @@ impl MountTable {
     /// Takes a mount away with all its storage. Its leases and tokens must be revoked before.
     pub async fn unmount(&self, path: &str) -> Result<(), ApiError> {
         let _changing = self.changing.lock().await;
-        let Some(mount) = self.get(path) else { return Ok(()) };
+        let Some(mount) = self.get(path) else {
+            return Ok(());
+        };
         let (mut table, version) = self.load().await?;
         table.mounts.retain(|record| record.path != path);
         self.save(&table, version, Batch::default()).await?;
@@ -300,7 +323,10 @@ impl MountTable {
         self.save(&table, version, Batch::default()).await?;
         self.publish(|by_path| {
             by_path.remove(from);
-            let record = MountRecord { path: to.to_owned(), ..mount.record.clone() };
+            let record = MountRecord {
+                path: to.to_owned(),
+                ..mount.record.clone()
+            };
             let moved = Mount {
                 path: to.to_owned(),
                 record,
@@ -320,7 +346,9 @@ impl MountTable {
     ) -> Result<(), ApiError> {
         let _changing = self.changing.lock().await;
         let mount = self.get(path).ok_or_else(|| {
-            ApiError::bad_request(format!("tune of path {path:?} failed: no mount entry found"))
+            ApiError::bad_request(format!(
+                "tune of path {path:?} failed: no mount entry found"
+            ))
         })?;
         let mut config = MountConfig::clone(&mount.settings.config());
         change(&mut config)?;
@@ -344,7 +372,9 @@ impl MountTable {
             None => Ok(()),
             Some(used) => {
                 let shown = used.strip_prefix(AUTH).unwrap_or(&used);
-                Err(ApiError::bad_request(format!("path is already in use at {shown}")))
+                Err(ApiError::bad_request(format!(
+                    "path is already in use at {shown}"
+                )))
             }
         }
     }
@@ -378,7 +408,12 @@ impl MountTable {
             environment: self.environment.clone(),
         };
         let engine = registry::open(&record.path, &record.kind, environment).await?;
-        Ok(Mount { path: record.path.clone(), record, settings, engine })
+        Ok(Mount {
+            path: record.path.clone(),
+            record,
+            settings,
+            engine,
+        })
     }
 
     fn view_of(&self, record: &MountRecord) -> View {
@@ -397,7 +432,10 @@ impl MountTable {
         mut batch: Batch,
     ) -> Result<(), ApiError> {
         let view = self.core_view();
-        let expect = version.map_or(signet_storage::Expect::Absent, signet_storage::Expect::Version);
+        let expect = version.map_or(
+            signet_storage::Expect::Absent,
+            signet_storage::Expect::Version,
+        );
         view.expect(&mut batch, TABLE, expect);
         view.put_record(&mut batch, TABLE, table)?;
         view.commit(batch).await?;

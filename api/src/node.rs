@@ -149,10 +149,20 @@ impl Node {
         let policies = PolicyStore::open(View::new(store.clone(), "sys/policy/")).await?;
         let tokens = TokenStore::open(store.clone(), self.environment.clone())?;
         let audit = Broker::open(View::new(store.clone(), "sys/audit/")).await?;
-        let mounts =
-            MountTable::open(store.clone(), self.environment.clone(), self.settings.system_ttl)
-                .await?;
-        Ok(Core { store, mounts, policies, tokens, audit, cluster })
+        let mounts = MountTable::open(
+            store.clone(),
+            self.environment.clone(),
+            self.settings.system_ttl,
+        )
+        .await?;
+        Ok(Core {
+            store,
+            mounts,
+            policies,
+            tokens,
+            audit,
+            cluster,
+        })
     }
 
     async fn cluster(&self, store: &Arc<Unsealed>) -> Result<Cluster, ApiError> {

@@ -35,9 +35,17 @@ impl Pool {
         let Ok(_place) = self.waiting.clone().try_acquire_owned() else {
             return Err(ApiError::overloaded());
         };
-        let turn = self.running.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        let turn = self
+            .running
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(ApiError::internal)?;
         let span = tracing::Span::current();
-        #[expect(clippy::disallowed_methods, reason = "the one bounded door to blocking threads")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one bounded door to blocking threads"
+        )]
         let task = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even when the caller has gone away.
             let _turn = turn;

@@ -21,7 +21,11 @@ pub struct Field {
 impl Field {
     #[must_use]
     pub const fn new(raw_name: &'static str, kind: FieldKind, help: &'static str) -> Self {
-        Self { raw_name, kind, help }
+        Self {
+            raw_name,
+            kind,
+            help,
+        }
     }
 
     #[must_use]
@@ -86,7 +90,10 @@ impl FieldError {
     /// The text for the client, without the prefix that paths without an existence check add.
     #[must_use]
     pub fn text(&self) -> String {
-        format!("error converting input for field {:?}: {}", self.field, self.detail)
+        format!(
+            "error converting input for field {:?}: {}",
+            self.field, self.detail
+        )
     }
 }
 
@@ -108,6 +115,18 @@ pub trait Params: Sized + Send {
     fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError>;
 }
 
+/// All fields of a request, captures included, for endpoints that store what they are given.
+#[derive(Debug, Default)]
+pub struct FreeForm(pub Map<String, Value>);
+
+impl Params for FreeForm {
+    const FIELDS: &'static [Field] = &[];
+
+    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
+        Ok(Self(std::mem::take(data)))
+    }
+}
+
 /// Takes one field out of a request.
 #[doc(hidden)]
 pub fn take_field<T: FromField>(
@@ -117,9 +136,9 @@ pub fn take_field<T: FromField>(
     let field = plain_name(raw_name);
     match data.remove(field) {
         None => Ok(None),
-        Some(value) => {
-            T::from_value(value).map(Some).map_err(|detail| FieldError { field, detail })
-        }
+        Some(value) => T::from_value(value)
+            .map(Some)
+            .map_err(|detail| FieldError { field, detail }),
     }
 }
 
@@ -222,7 +241,8 @@ impl FromField for bool {
     const KIND: FieldKind = FieldKind::Bool;
 
     fn from_value(value: Value) -> Result<Self, String> {
-        let invalid = || "'' cannot parse value as 'bool': strconv.ParseBool: invalid syntax".into();
+        let invalid =
+            || "'' cannot parse value as 'bool': strconv.ParseBool: invalid syntax".into();
         match value {
             Value::Null => Ok(false),
             Value::Bool(given) => Ok(given),
@@ -367,12 +387,19 @@ impl FromField for Seconds {
             Value::Null => 0,
             Value::Number(number) => match number.as_i64() {
                 Some(secs) => secs,
-                None => return Err(format!("time: missing unit in duration {:?}", number.to_string())),
+                None => {
+                    return Err(format!(
+                        "time: missing unit in duration {:?}",
+                        number.to_string()
+                    ));
+                }
             },
             Value::String(text) => parse_duration_secs(&text)?,
             _ => return Err("could not parse duration from input".into()),
         };
-        u64::try_from(secs).map(Self).map_err(|_| format!("cannot provide negative value '{secs}'"))
+        u64::try_from(secs)
+            .map(Self)
+            .map_err(|_| format!("cannot provide negative value '{secs}'"))
     }
 
     fn absent() -> Self {
@@ -388,7 +415,10 @@ pub fn parse_duration_secs(text: &str) -> Result<i64, String> {
     if let Ok(secs) = text.parse::<i64>() {
         return Ok(secs);
     }
-    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
+    if let Some(days) = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<i64>().ok())
+    {
         return days
             .checked_mul(86_400)
             .ok_or_else(|| format!("time: invalid duration {text:?}"));
@@ -411,13 +441,17 @@ pub fn parse_go_duration_nanos(text: &str) -> Result<i64, String> {
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
-        let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number_len = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(number_len);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(invalid());
         }
-        let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_len);
         let unit_nanos: i128 = match unit {
             "" => return Err(format!("time: missing unit in duration {text:?}")),
@@ -477,9 +511,11 @@ impl FromField for StringList {
     fn from_value(value: Value) -> Result<Self, String> {
         match value {
             Value::Null => Ok(Self::default()),
-            Value::Array(values) => {
-                values.into_iter().map(String::from_value).collect::<Result<_, _>>().map(Self)
-            }
+            Value::Array(values) => values
+                .into_iter()
+                .map(String::from_value)
+                .collect::<Result<_, _>>()
+                .map(Self),
             Value::Object(_) => Err(unconvertible("[]string", &value)),
             scalar => String::from_value(scalar).map(|one| Self(vec![one])),
         }
@@ -563,7 +599,10 @@ impl FromField for Timestamp {
 }
 
 fn unconvertible(wanted: &str, value: &Value) -> String {
-    format!("'' expected type '{wanted}', got unconvertible type '{}'", go_type(value))
+    format!(
+        "'' expected type '{wanted}', got unconvertible type '{}'",
+        go_type(value)
+    )
 }
 
 /// The type Go's decoder gives a JSON value, as its error texts name it.
@@ -615,14 +654,20 @@ mod tests {
     #[test]
     fn durations_refuse_with_the_texts_clients_know() {
         for (value, text) in [
-            (json!("1d2h"), r#"time: unknown unit "d" in duration "1d2h""#),
+            (
+                json!("1d2h"),
+                r#"time: unknown unit "d" in duration "1d2h""#,
+            ),
             (json!("1w"), r#"time: unknown unit "w" in duration "1w""#),
             (json!("abc"), r#"time: invalid duration "abc""#),
             (json!(" 5s"), r#"time: invalid duration " 5s""#),
             (json!(-5), "cannot provide negative value '-5'"),
             (json!(600.7), r#"time: missing unit in duration "600.7""#),
             (json!(true), "could not parse duration from input"),
-            (json!("9999999999h"), r#"time: invalid duration "9999999999h""#),
+            (
+                json!("9999999999h"),
+                r#"time: invalid duration "9999999999h""#,
+            ),
         ] {
             assert_eq!(seconds(value.clone()), Err(text.to_owned()), "{value}");
         }
@@ -630,9 +675,14 @@ mod tests {
 
     #[test]
     fn integers_are_read_in_base_zero() {
-        for (value, int) in
-            [("5", 5), ("0x10", 16), ("010", 8), ("1_000", 1000), ("", 0), ("-3", -3)]
-        {
+        for (value, int) in [
+            ("5", 5),
+            ("0x10", 16),
+            ("010", 8),
+            ("1_000", 1000),
+            ("", 0),
+            ("-3", -3),
+        ] {
             assert_eq!(i64::from_value(json!(value)), Ok(int), "{value}");
         }
         for bad in ["abc", "5.7", "1__0", "0x", "--1"] {
@@ -650,7 +700,11 @@ mod tests {
             (json!(true), vec!["1"]),
             (json!([null]), vec![""]),
         ] {
-            assert_eq!(CommaList::from_value(value.clone()).unwrap().0, list, "{value}");
+            assert_eq!(
+                CommaList::from_value(value.clone()).unwrap().0,
+                list,
+                "{value}"
+            );
         }
         assert!(CommaList::from_value(json!({"a": 1})).is_err());
     }
@@ -665,9 +719,15 @@ mod tests {
                 flag: bool,
             }
         }
-        let mut data = json!({"ttl": null, "flag": "1", "bogus": 1}).as_object().unwrap().clone();
+        let mut data = json!({"ttl": null, "flag": "1", "bogus": 1})
+            .as_object()
+            .unwrap()
+            .clone();
         let example = Example::take(&mut data).ok().unwrap();
-        assert_eq!((example.r#type.as_str(), example.ttl, example.flag), ("pki", None, true));
+        assert_eq!(
+            (example.r#type.as_str(), example.ttl, example.flag),
+            ("pki", None, true)
+        );
         assert_eq!(data.keys().collect::<Vec<_>>(), ["bogus"]);
         let names: Vec<_> = Example::FIELDS.iter().map(Field::name).collect();
         assert_eq!(names, ["type", "ttl", "flag"]);

@@ -18,7 +18,9 @@ impl Permit {
         if !decision.allowed {
             return Err(ApiError::denied_by_policy());
         }
-        Ok(Self { granting_policies: decision.granting_policies().map(str::to_owned).collect() })
+        Ok(Self {
+            granting_policies: decision.granting_policies().map(str::to_owned).collect(),
+        })
     }
 
     /// For routes that are declared to need no token.
@@ -26,12 +28,16 @@ impl Permit {
         if access.needs_token() {
             return Err(ApiError::permission_denied());
         }
-        Ok(Self { granting_policies: Vec::new() })
+        Ok(Self {
+            granting_policies: Vec::new(),
+        })
     }
 
     /// For the open endpoints of a sealed server: no policy can be read.
     pub(crate) fn while_sealed() -> Self {
-        Self { granting_policies: Vec::new() }
+        Self {
+            granting_policies: Vec::new(),
+        }
     }
 
     #[must_use]

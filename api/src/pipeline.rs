@@ -66,7 +66,9 @@ impl Request {
     #[must_use]
     pub fn has_sudo(&self) -> bool {
         let access = access_request(&self.call, true, false);
-        self.acl.as_ref().is_some_and(|acl| acl.check(&access).has_sudo)
+        self.acl
+            .as_ref()
+            .is_some_and(|acl| acl.check(&access).has_sudo)
     }
 }
 
@@ -148,7 +150,9 @@ impl Node {
         needs_token: &mut bool,
     ) -> Result<Response, ApiError> {
         let mount = crate::sys::sealed_mount();
-        let Some(relative) = call.path.strip_prefix("sys/") else { return Err(ApiError::sealed()) };
+        let Some(relative) = call.path.strip_prefix("sys/") else {
+            return Err(ApiError::sealed());
+        };
         let found = mount.engine.find(call.op, engine_path(call, relative));
         *needs_token = false;
         let open = match &found {
@@ -163,7 +167,8 @@ impl Node {
         }
         let (handle, captures) = route(found)?;
         let request = self.request(call.clone(), mount, None);
-        self.run(Permit::while_sealed(), request, handle, captures).await
+        self.run(Permit::while_sealed(), request, handle, captures)
+            .await
     }
 
     fn request(
@@ -197,7 +202,10 @@ impl Node {
             Ok(acl) => acl,
             Err(error) => return error,
         };
-        let text = format!("no handler for route {:?}. route entry not found.", call.path);
+        let text = format!(
+            "no handler for route {:?}. route entry not found.",
+            call.path
+        );
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
@@ -214,7 +222,9 @@ impl Node {
         core: &Arc<Core>,
         request: &mut Request,
     ) -> Result<Arc<Acl>, ApiError> {
-        let Some(secret) = &request.call.token else { return Err(ApiError::permission_denied()) };
+        let Some(secret) = &request.call.token else {
+            return Err(ApiError::permission_denied());
+        };
         let found = core.tokens.lookup(secret, request.now).await?;
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
@@ -241,7 +251,11 @@ impl Node {
     ) -> Result<Permit, ApiError> {
         let call = &request.call;
         let exists = if handle.creates && call.op == Op::Write {
-            request.mount.engine.exists(*handle, request, captures).await?
+            request
+                .mount
+                .engine
+                .exists(*handle, request, captures)
+                .await?
         } else {
             true
         };
@@ -256,7 +270,11 @@ impl Node {
         refusal: &ApiError,
     ) -> Result<(), ApiError> {
         if core.audit.is_enabled() {
-            let event = Event { request, permit: None, error: Some(refusal) };
+            let event = Event {
+                request,
+                permit: None,
+                error: Some(refusal),
+            };
             core.audit.request(&event).await?;
             core.audit.response(&event, None).await?;
         }
@@ -276,17 +294,29 @@ impl Node {
             .clone()
             .filter(|core| core.audit.is_enabled() && handle.route.access != Access::Open);
         if let Some(core) = &audit {
-            let event = Event { request: &request, permit: Some(&permit), error: None };
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: None,
+            };
             core.audit.request(&event).await?;
         }
         let result = self.answer(&request, handle, captures).await;
         if let Some(core) = &audit {
-            let conflict =
-                result.as_ref().err().is_some_and(|error| error.kind() == ErrorKind::Conflict);
+            let conflict = result
+                .as_ref()
+                .err()
+                .is_some_and(|error| error.kind() == ErrorKind::Conflict);
             if !conflict {
                 let error = result.as_ref().err();
-                let event = Event { request: &request, permit: Some(&permit), error };
-                core.audit.response(&event, result.as_ref().ok().map(|a| &a.envelope)).await?;
+                let event = Event {
+                    request: &request,
+                    permit: Some(&permit),
+                    error,
+                };
+                core.audit
+                    .response(&event, result.as_ref().ok().map(|a| &a.envelope))
+                    .await?;
             }
         }
         self.revoke_if_used_up(&request).await?;
@@ -303,7 +333,11 @@ impl Node {
         captures: Captures,
     ) -> Result<Answer, ApiError> {
         let call = &request.call;
-        let ran = request.mount.engine.run(handle, request, call.data.clone(), captures).await;
+        let ran = request
+            .mount
+            .engine
+            .run(handle, request, call.data.clone(), captures)
+            .await;
         if let Err(error) = &ran
             && error.kind() == ErrorKind::Conflict
         {
@@ -325,7 +359,9 @@ impl Node {
         if let (Some(core), Some(token)) = (&request.core, &request.token)
             && token.is_used_up()
         {
-            core.tokens.revoke_tree(core, &token.hash, request.now).await?;
+            core.tokens
+                .revoke_tree(core, &token.hash, request.now)
+                .await?;
         }
         Ok(())
     }
@@ -346,7 +382,10 @@ pub enum AnswerBody {
     Nothing,
     Envelope,
     Bare(Value),
-    Raw { content_type: &'static str, bytes: bytes::Bytes },
+    Raw {
+        content_type: &'static str,
+        bytes: bytes::Bytes,
+    },
     Unwrapped(bytes::Bytes),
 }
 
@@ -386,10 +425,22 @@ impl Answer {
                 AnswerBody::Envelope
             }
             Body::Bare(value) => AnswerBody::Bare(value),
-            Body::Raw { content_type, bytes } => AnswerBody::Raw { content_type, bytes },
+            Body::Raw {
+                content_type,
+                bytes,
+            } => AnswerBody::Raw {
+                content_type,
+                bytes,
+            },
             Body::Unwrapped(bytes) => AnswerBody::Unwrapped(bytes),
         };
-        Ok(Self { envelope, body, status: reply.status, headers: reply.headers, wrapped_accessor })
+        Ok(Self {
+            envelope,
+            body,
+            status: reply.status,
+            headers: reply.headers,
+            wrapped_accessor,
+        })
     }
 
     fn can_be_wrapped(&self) -> bool {
@@ -405,9 +456,15 @@ impl Answer {
             },
             AnswerBody::Envelope => Response::json(200, &self.envelope),
             AnswerBody::Bare(value) => Response::json(200, &value),
-            AnswerBody::Raw { content_type, bytes } => {
-                Response { status: 200, content_type, headers: Vec::new(), body: bytes }
-            }
+            AnswerBody::Raw {
+                content_type,
+                bytes,
+            } => Response {
+                status: 200,
+                content_type,
+                headers: Vec::new(),
+                body: bytes,
+            },
             AnswerBody::Unwrapped(bytes) => Response {
                 status: 200,
                 content_type: crate::reply::JSON,
@@ -442,8 +499,15 @@ async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
     let relative = relative.trim_end_matches('/');
-    let text = request.mount.engine.help(relative).ok_or_else(ApiError::unsupported_path)?;
-    Ok(Response::json(200, &serde_json::json!({ "help": text, "see_also": null })))
+    let text = request
+        .mount
+        .engine
+        .help(relative)
+        .ok_or_else(ApiError::unsupported_path)?;
+    Ok(Response::json(
+        200,
+        &serde_json::json!({ "help": text, "see_also": null }),
+    ))
 }
 
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
@@ -456,7 +520,11 @@ fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError>
 
 /// The path an engine routes by: a list has no trailing slash there.
 fn engine_path<'c>(call: &Call, relative: &'c str) -> &'c str {
-    if call.op == Op::List { relative.strip_suffix('/').unwrap_or(relative) } else { relative }
+    if call.op == Op::List {
+        relative.strip_suffix('/').unwrap_or(relative)
+    } else {
+        relative
+    }
 }
 
 /// What the caller's policies are asked.

@@ -77,7 +77,13 @@ impl PolicyStore {
     /// Stores a policy that was parsed before.
     pub async fn put(&self, name: &str, text: &str) -> Result<(), ApiError> {
         let mut batch = Batch::default();
-        self.view.put_record(&mut batch, name, &PolicyRecord { text: text.to_owned() })?;
+        self.view.put_record(
+            &mut batch,
+            name,
+            &PolicyRecord {
+                text: text.to_owned(),
+            },
+        )?;
         self.view.commit(batch).await?;
         Ok(())
     }
@@ -92,7 +98,9 @@ impl PolicyStore {
     /// What a token may do, by the current text of its policies.
     pub async fn acl(&self, token: &Token, now: Timestamp) -> Result<Arc<Acl>, ApiError> {
         if let Some(acl) = self.compiled.0.get(&token.policies)
-            && acl.expires_at().is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
+            && acl
+                .expires_at()
+                .is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
         {
             return Ok(acl);
         }
@@ -107,7 +115,9 @@ impl PolicyStore {
         }
         let mut policies = Vec::new();
         for name in names {
-            let Some(text) = self.text(name).await? else { continue };
+            let Some(text) = self.text(name).await? else {
+                continue;
+            };
             match Policy::parse(name, &text) {
                 Ok(policy) => policies.push(policy),
                 Err(error) => tracing::error!(policy = name, %error, "stored policy is unreadable"),

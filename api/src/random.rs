@@ -20,7 +20,9 @@ pub struct SystemRng(SystemRandom);
 
 impl Random for SystemRng {
     fn fill(&self, out: &mut [u8]) -> Result<(), ApiError> {
-        self.0.fill(out).map_err(|_| ApiError::internal("random generator failed"))
+        self.0
+            .fill(out)
+            .map_err(|_| ApiError::internal("random generator failed"))
     }
 }
 

@@ -41,11 +41,17 @@ const AUTH_METHODS: &[&str] = &[];
 
 /// Can an operator mount `kind` at `path`?
 pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
-    let kinds = if path.starts_with("auth/") { AUTH_METHODS } else { SECRETS };
+    let kinds = if path.starts_with("auth/") {
+        AUTH_METHODS
+    } else {
+        SECRETS
+    };
     if kinds.contains(&kind) {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!("plugin not found in the catalog: {kind}")))
+    Err(ApiError::bad_request(format!(
+        "plugin not found in the catalog: {kind}"
+    )))
 }
 
 /// Makes the engine of a mount.
@@ -59,6 +65,8 @@ pub async fn open(
         (false, "system") => Ok(mounted(crate::sys::Sys)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
-        _ => Err(ApiError::internal(format!("mount {path} has the unknown type {kind}"))),
+        _ => Err(ApiError::internal(format!(
+            "mount {path} has the unknown type {kind}"
+        ))),
     }
 }

@@ -39,7 +39,10 @@ pub enum Body {
     /// JSON without an envelope.
     Bare(Value),
     /// Not JSON. Empty bytes with status 204 keep the content type.
-    Raw { content_type: &'static str, bytes: Bytes },
+    Raw {
+        content_type: &'static str,
+        bytes: Bytes,
+    },
     /// An envelope that an earlier request produced, byte for byte.
     Unwrapped(Bytes),
 }
@@ -169,7 +172,9 @@ pub struct WrapInfo {
 
 impl std::fmt::Debug for WrapInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WrapInfo").field("accessor", &self.accessor).finish_non_exhaustive()
+        f.debug_struct("WrapInfo")
+            .field("accessor", &self.accessor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,12 +202,17 @@ impl Reply {
     }
 
     pub fn bare(data: impl Serialize) -> Result<Self, ApiError> {
-        Ok(Self::with(Body::Bare(serde_json::to_value(data).map_err(ApiError::internal)?)))
+        Ok(Self::with(Body::Bare(
+            serde_json::to_value(data).map_err(ApiError::internal)?,
+        )))
     }
 
     #[must_use]
     pub fn raw(content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self::with(Body::Raw { content_type, bytes: bytes.into() })
+        Self::with(Body::Raw {
+            content_type,
+            bytes: bytes.into(),
+        })
     }
 
     /// `{"keys": […]}`, or the empty list's 404.
@@ -216,12 +226,18 @@ impl Reply {
     #[must_use]
     pub fn login(grant: Grant) -> Self {
         let auth = Some(AuthReply::Grant(Box::new(grant)));
-        Self { auth, ..Self::empty_data() }
+        Self {
+            auth,
+            ..Self::empty_data()
+        }
     }
 
     #[must_use]
     pub fn token(auth: Auth) -> Self {
-        Self { auth: Some(AuthReply::Token(Box::new(auth))), ..Self::empty_data() }
+        Self {
+            auth: Some(AuthReply::Token(Box::new(auth))),
+            ..Self::empty_data()
+        }
     }
 
     #[must_use]
@@ -243,14 +259,20 @@ impl Reply {
     }
 
     fn with(body: Body) -> Self {
-        Self { body, ..Self::default() }
+        Self {
+            body,
+            ..Self::default()
+        }
     }
 }
 
 fn object(data: impl Serialize) -> Result<Map<String, Value>, ApiError> {
     match serde_json::to_value(data).map_err(ApiError::internal)? {
         Value::Object(map) => Ok(map),
-        other => Err(ApiError::internal(format!("answer is not an object: {}", kind_of(&other)))),
+        other => Err(ApiError::internal(format!(
+            "answer is not an object: {}",
+            kind_of(&other)
+        ))),
     }
 }
 
@@ -312,7 +334,11 @@ impl Response {
             errors: Vec<String>,
         }
         let text = error.text(authenticated);
-        let errors = if text.is_empty() { Vec::new() } else { vec![text] };
+        let errors = if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![text]
+        };
         Self::json(error.kind().http_status(), &Errors { errors })
     }
 
@@ -322,13 +348,23 @@ impl Response {
             tracing::error!(%error, "answer cannot be written as JSON");
             Bytes::from_static(b"{\"errors\":[\"internal error\"]}\n")
         });
-        Self { status, content_type: JSON, headers: Vec::new(), body }
+        Self {
+            status,
+            content_type: JSON,
+            headers: Vec::new(),
+            body,
+        }
     }
 
     /// No body, and still the type that every answer carries.
     #[must_use]
     pub fn empty(status: u16) -> Self {
-        Self { status, content_type: JSON, headers: Vec::new(), body: Bytes::new() }
+        Self {
+            status,
+            content_type: JSON,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 }
 

@@ -49,10 +49,21 @@ pub enum Found<T> {
 impl<T: Copy> Router<T> {
     #[must_use]
     pub fn new(patterns: impl IntoIterator<Item = (Op, &'static str, T)>) -> Self {
-        let mut router = Self { by_first: HashMap::new(), others: Vec::new() };
+        let mut router = Self {
+            by_first: HashMap::new(),
+            others: Vec::new(),
+        };
         for (op, text, target) in patterns {
-            let segments: Vec<_> = text.split('/').filter(|s| !s.is_empty()).map(parse).collect();
-            let pattern = Pattern { op, segments, target };
+            let segments: Vec<_> = text
+                .split('/')
+                .filter(|s| !s.is_empty())
+                .map(parse)
+                .collect();
+            let pattern = Pattern {
+                op,
+                segments,
+                target,
+            };
             match pattern.segments.first() {
                 Some(Segment::Literal(first)) => {
                     router.by_first.entry(first).or_default().push(pattern);
@@ -70,11 +81,20 @@ impl<T: Copy> Router<T> {
     /// Finds the row for `path`, which has no leading or trailing slash.
     #[must_use]
     pub fn find(&self, op: Op, path: &str) -> Found<T> {
-        let segments: Vec<&str> =
-            if path.is_empty() { Vec::new() } else { path.split('/').collect() };
+        let segments: Vec<&str> = if path.is_empty() {
+            Vec::new()
+        } else {
+            path.split('/').collect()
+        };
         let first = segments.first().copied().unwrap_or_default();
         let mut other = None;
-        for pattern in self.by_first.get(first).into_iter().flatten().chain(&self.others) {
+        for pattern in self
+            .by_first
+            .get(first)
+            .into_iter()
+            .flatten()
+            .chain(&self.others)
+        {
             let mut captures = Vec::new();
             if !matches(&pattern.segments, &segments, &mut captures) {
                 continue;
@@ -137,7 +157,9 @@ fn matches(pattern: &[Segment], path: &[&str], captures: &mut Captures) -> bool 
     if let Segment::Path(name) = segment {
         // The shortest tail that the rest of the pattern takes leaves the longest capture.
         for taken in (1..=path.len()).rev() {
-            let Some((head, tail)) = path.split_at_checked(taken) else { continue };
+            let Some((head, tail)) = path.split_at_checked(taken) else {
+                continue;
+            };
             let before = captures.len();
             captures.push((name, head.join("/")));
             if matches(pattern_rest, tail, captures) {
@@ -175,7 +197,10 @@ pub fn is_name(text: &str) -> bool {
 }
 
 fn is_serial(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-'))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-'))
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -242,8 +267,14 @@ mod tests {
     #[test]
     fn tells_a_wrong_operation_from_an_unknown_path() {
         let router = Router::new([(Op::Read, "a/{name}", 1), (Op::List, "a", 2)]);
-        assert!(matches!(router.find(Op::Delete, "a/b"), Found::WrongOperation(1)));
-        assert!(matches!(router.find(Op::Read, "a"), Found::WrongOperation(2)));
+        assert!(matches!(
+            router.find(Op::Delete, "a/b"),
+            Found::WrongOperation(1)
+        ));
+        assert!(matches!(
+            router.find(Op::Read, "a"),
+            Found::WrongOperation(2)
+        ));
         assert!(matches!(router.find(Op::Read, "b"), Found::NoPath));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use signet_storage::{
-    BarrierError, Batch, InitParams, SealConfig, Unsealed, UnsealKey, system_random,
+    BarrierError, Batch, InitParams, SealConfig, UnsealKey, Unsealed, system_random,
 };
 use zeroize::Zeroizing;
 
@@ -45,9 +45,16 @@ impl Node {
         let mut rng = system_random();
         let unseal_key = unseal_key.unwrap_or_else(|| UnsealKey::generate(&mut rng));
         let now_unix_nanos = u64::try_from(self.now().0).unwrap_or(0);
-        let params = InitParams { config, unseal_key, now_unix_nanos };
-        let initialized =
-            self.sealed.initialize(params, &mut rng).await.map_err(|error| match error {
+        let params = InitParams {
+            config,
+            unseal_key,
+            now_unix_nanos,
+        };
+        let initialized = self
+            .sealed
+            .initialize(params, &mut rng)
+            .await
+            .map_err(|error| match error {
                 BarrierError::AlreadyInitialized => {
                     ApiError::bad_request("Vault is already initialized")
                 }
@@ -66,7 +73,11 @@ impl Node {
         let mut batch = Batch::default();
         let token = core.tokens.create(&mut batch, record, root_token)?;
         store.commit(batch).await?;
-        Ok(Initialized { shares: initialized.shares, root_token: token.secret, store })
+        Ok(Initialized {
+            shares: initialized.shares,
+            root_token: token.secret,
+            store,
+        })
     }
 
     /// Brings a server into service that was initialized just now.

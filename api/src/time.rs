@@ -82,11 +82,16 @@ pub trait Clock: Send + Sync + fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
     fn now(&self) -> Timestamp {
         let nanos = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX));
+            .map_or(0, |elapsed| {
+                i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+            });
         Timestamp(nanos)
     }
 }
@@ -103,7 +108,8 @@ impl FixedClock {
 
     pub fn advance_secs(&self, secs: u64) {
         let secs = i64::try_from(secs).unwrap_or(i64::MAX);
-        self.0.fetch_add(secs.saturating_mul(NANOS_PER_SEC), Ordering::SeqCst);
+        self.0
+            .fetch_add(secs.saturating_mul(NANOS_PER_SEC), Ordering::SeqCst);
     }
 }
 
@@ -119,8 +125,14 @@ mod tests {
 
     #[test]
     fn prints_times_as_go_does() {
-        assert_eq!(Timestamp(1_795_563_143_000_000_000).rfc3339(), "2026-11-24T23:32:23Z");
-        assert_eq!(Timestamp(1_795_563_143_120_000_000).rfc3339(), "2026-11-24T23:32:23.12Z");
+        assert_eq!(
+            Timestamp(1_795_563_143_000_000_000).rfc3339(),
+            "2026-11-24T23:32:23Z"
+        );
+        assert_eq!(
+            Timestamp(1_795_563_143_120_000_000).rfc3339(),
+            "2026-11-24T23:32:23.12Z"
+        );
     }
 
     #[test]

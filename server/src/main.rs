@@ -9,12 +9,14 @@ use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::SystemRng;
 use signet_api::time::SystemClock;
-use signet_storage::SealConfig;
 use signet_storage::Engine;
+use signet_storage::SealConfig;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let environment = Environment {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng::default()),
@@ -29,10 +31,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let node = Node::new(signet_storage::open(&Engine::Inmem)?, environment, settings);
     let root = Some(zeroize::Zeroizing::new("root".to_owned()));
-    let initialized = node.initialize(SealConfig::shamir(1, 1)?, None, root).await?;
+    let initialized = node
+        .initialize(SealConfig::shamir(1, 1)?, None, root)
+        .await?;
     node.start_initialized(&initialized).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8200").await?;
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    http::serve(listener, http::router(node, http::Limits::default()), stopped).await;
+    http::serve(
+        listener,
+        http::router(node, http::Limits::default()),
+        stopped,
+    )
+    .await;
     Ok(())
 }

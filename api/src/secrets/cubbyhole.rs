@@ -20,9 +20,15 @@ pub struct Cubbyhole;
 
 impl Engine for Cubbyhole {
     const KIND: &'static str = "cubbyhole";
-    const ENDPOINTS: &'static [Row<Self>] =
-        &[row::<Read>(), row::<Write>(), row::<Delete>(), row::<ListRoot>(), row::<List>()];
-    const HELP: &'static str = "The cubbyhole secret engine stores arbitrary secrets scoped to one token.";
+    const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<Read>(),
+        row::<Write>(),
+        row::<Delete>(),
+        row::<ListRoot>(),
+        row::<List>(),
+    ];
+    const HELP: &'static str =
+        "The cubbyhole secret engine stores arbitrary secrets scoped to one token.";
 }
 
 /// What stands at one path.

@@ -56,7 +56,9 @@ impl Endpoint for Health {
             map.insert("cluster_name".into(), core.cluster.name.clone().into());
             map.insert("cluster_id".into(), core.cluster.id.clone().into());
         }
-        let status = code.and_then(|code| u16::try_from(code).ok()).unwrap_or(default);
+        let status = code
+            .and_then(|code| u16::try_from(code).ok())
+            .unwrap_or(default);
         Ok(Reply::bare(body)?.status(status))
     }
 }

@@ -15,7 +15,8 @@ pub struct Sys;
 impl Engine for Sys {
     const KIND: &'static str = "system";
     const ENDPOINTS: &'static [Row<Self>] = &[row::<health::Health>(), row::<health::SealStatus>()];
-    const HELP: &'static str = "The system backend is built-in to Vault and cannot be remounted or unmounted.";
+    const HELP: &'static str =
+        "The system backend is built-in to Vault and cannot be remounted or unmounted.";
 }
 
 /// `sys/` as it is before the mount table can be read.

@@ -22,7 +22,9 @@ pub struct NewToken {
 
 impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewToken").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("NewToken")
+            .field("record", &self.record)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +73,11 @@ impl TokenStore {
             use base64::Engine as _;
             let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sealed);
             let secret = Zeroizing::new(format!("{BATCH_PREFIX}{text}"));
-            return Ok(NewToken { secret, hash: String::new(), record });
+            return Ok(NewToken {
+                secret,
+                hash: String::new(),
+                record,
+            });
         }
         let secret = match secret {
             Some(chosen) => chosen,
@@ -82,15 +88,23 @@ impl TokenStore {
         self.views.tokens.expect(batch, &hash, Expect::Absent);
         self.views.tokens.put_record(batch, &hash, &record)?;
         let accessor_hash = self.hash(&record.accessor);
-        self.views.accessors.put(batch, &accessor_hash, hash.clone().into_bytes());
+        self.views
+            .accessors
+            .put(batch, &accessor_hash, hash.clone().into_bytes());
         if let Some(parent) = &record.parent {
             self.views.tokens.expect(batch, parent, Expect::Present);
-            self.views.children.put(batch, &format!("{parent}/{hash}"), Vec::new());
+            self.views
+                .children
+                .put(batch, &format!("{parent}/{hash}"), Vec::new());
         }
         if !record.no_lease {
             expiry::index_token(&self.store, batch, &record, &hash)?;
         }
-        Ok(NewToken { secret, hash, record })
+        Ok(NewToken {
+            secret,
+            hash,
+            record,
+        })
     }
 
     /// Makes the token of a successful login.
@@ -122,8 +136,11 @@ impl TokenStore {
                 limit => grant.period_secs.min(limit),
             }
         } else {
-            let wanted =
-                if grant.ttl_secs == 0 { settings.default_ttl_secs() } else { grant.ttl_secs };
+            let wanted = if grant.ttl_secs == 0 {
+                settings.default_ttl_secs()
+            } else {
+                grant.ttl_secs
+            };
             if wanted > max_ttl_secs && grant.ttl_secs > 0 {
                 warnings.push(ttl_capped(wanted, max_ttl_secs));
             }
@@ -162,10 +179,14 @@ fn login_policies(grant: &Grant) -> Result<Vec<String>, ApiError> {
     let mut policies = crate::acl::sanitize_policy_names(&grant.policies)
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     if policies.iter().any(|policy| policy == "root") {
-        return Err(ApiError::bad_request("auth methods cannot create root tokens"));
+        return Err(ApiError::bad_request(
+            "auth methods cannot create root tokens",
+        ));
     }
     if policies.iter().any(|policy| policy == "response-wrapping") {
-        return Err(ApiError::bad_request("cannot assign policy \"response-wrapping\""));
+        return Err(ApiError::bad_request(
+            "cannot assign policy \"response-wrapping\"",
+        ));
     }
     policies.retain(|policy| policy != "default");
     if !grant.no_default_policy {

@@ -116,7 +116,8 @@ impl Token {
     /// Whole seconds until it expires; 0 for one that never does.
     #[must_use]
     pub fn ttl_secs(&self, now: Timestamp) -> u64 {
-        self.expires_at.map_or(0, |expires_at| expires_at.secs_since(now))
+        self.expires_at
+            .map_or(0, |expires_at| expires_at.secs_since(now))
     }
 
     /// The lease under which `sys/leases` knows it.

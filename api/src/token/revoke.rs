@@ -22,15 +22,22 @@ impl TokenStore {
         // Depth first without recursion: a chain of tokens may be long.
         let mut pending = vec![hash.to_owned()];
         while let Some(current) = pending.last().cloned() {
-            let children =
-                self.views.children.keys(&format!("{current}/"), None, PAGE).await?;
+            let children = self
+                .views
+                .children
+                .keys(&format!("{current}/"), None, PAGE)
+                .await?;
             if !children.is_empty() {
                 pending.extend(children);
                 continue;
             }
             self.remove(core, &current, now).await?;
             // A child made while the parent went: none can come after it is gone.
-            let late = self.views.children.keys(&format!("{current}/"), None, PAGE).await?;
+            let late = self
+                .views
+                .children
+                .keys(&format!("{current}/"), None, PAGE)
+                .await?;
             if late.is_empty() {
                 pending.pop();
             } else {
@@ -48,13 +55,19 @@ impl TokenStore {
         now: Timestamp,
     ) -> Result<(), ApiError> {
         loop {
-            let children = self.views.children.keys(&format!("{hash}/"), None, PAGE).await?;
+            let children = self
+                .views
+                .children
+                .keys(&format!("{hash}/"), None, PAGE)
+                .await?;
             if children.is_empty() {
                 break;
             }
             for child in children {
                 let mut batch = Batch::default();
-                self.views.children.delete(&mut batch, &format!("{hash}/{child}"));
+                self.views
+                    .children
+                    .delete(&mut batch, &format!("{hash}/{child}"));
                 if let Some(token) = self.by_hash(&child).await? {
                     let mut record = token.record.clone();
                     record.parent = None;
@@ -72,7 +85,9 @@ impl TokenStore {
 
     /// Removes a token, its leases and its cubbyhole.
     async fn remove(&self, core: &Core, hash: &str, now: Timestamp) -> Result<(), ApiError> {
-        let Some(token) = self.by_hash(hash).await? else { return Ok(()) };
+        let Some(token) = self.by_hash(hash).await? else {
+            return Ok(());
+        };
         expiry::revoke_leases_of_token(core, hash, now).await?;
         crate::secrets::cubbyhole::clear(&self.store, hash).await?;
         let mut batch = Batch::default();
@@ -83,9 +98,13 @@ impl TokenStore {
 
     fn remove_records(&self, batch: &mut Batch, token: &Token) {
         self.views.tokens.delete(batch, &token.hash);
-        self.views.accessors.delete(batch, &self.hash(&token.accessor));
+        self.views
+            .accessors
+            .delete(batch, &self.hash(&token.accessor));
         if let Some(parent) = &token.parent {
-            self.views.children.delete(batch, &format!("{parent}/{}", token.hash));
+            self.views
+                .children
+                .delete(batch, &format!("{parent}/{}", token.hash));
         }
         expiry::unindex_token(&self.store, batch, &token.record, &token.hash);
     }

@@ -125,22 +125,37 @@ impl TokenStore {
             return Ok((token, None));
         }
         let mut used = Token::clone(&token);
-        used.record.num_uses = if token.num_uses > 1 { token.num_uses - 1 } else { -1 };
+        used.record.num_uses = if token.num_uses > 1 {
+            token.num_uses - 1
+        } else {
+            -1
+        };
         let mut batch = Batch::default();
         if let Some(version) = token.version {
-            self.views.tokens.expect(&mut batch, &token.hash, Expect::Version(version));
+            self.views
+                .tokens
+                .expect(&mut batch, &token.hash, Expect::Version(version));
         }
-        self.views.tokens.put_record(&mut batch, &token.hash, &used.record)?;
+        self.views
+            .tokens
+            .put_record(&mut batch, &token.hash, &used.record)?;
         Ok((Arc::new(used), Some(batch)))
     }
 
     fn open_batch(&self, sealed: &str) -> Option<Arc<Token>> {
         use base64::Engine as _;
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(sealed)
+            .ok()?;
         let plain = self.store.open_blob(BATCH_CONTEXT, &bytes).ok()?;
         let record: TokenRecord = serde_json::from_slice(&plain).ok()?;
-        (record.kind == TokenKind::Batch)
-            .then(|| Arc::new(Token { hash: String::new(), record, version: None }))
+        (record.kind == TokenKind::Batch).then(|| {
+            Arc::new(Token {
+                hash: String::new(),
+                record,
+                version: None,
+            })
+        })
     }
 }
 

@@ -7,12 +7,24 @@ use crate::support::{ROOT, Server, error};
 #[tokio::test]
 async fn keeps_what_a_token_puts_there() {
     let server = Server::start().await;
-    assert_eq!(server.write(ROOT, "cubbyhole/a/b", json!({"k": "v"})).await.0, 204);
+    assert_eq!(
+        server
+            .write(ROOT, "cubbyhole/a/b", json!({"k": "v"}))
+            .await
+            .0,
+        204
+    );
     let (status, body) = server.read(ROOT, "cubbyhole/a/b").await;
     assert_eq!((status, &body["data"]), (200, &json!({"k": "v"})));
-    assert_eq!(server.list(ROOT, "cubbyhole").await.1["data"]["keys"], json!(["a/"]));
+    assert_eq!(
+        server.list(ROOT, "cubbyhole").await.1["data"]["keys"],
+        json!(["a/"])
+    );
     assert_eq!(server.delete(ROOT, "cubbyhole/a/b").await.0, 204);
-    assert_eq!(server.read(ROOT, "cubbyhole/a/b").await, (404, json!({"errors": []})));
+    assert_eq!(
+        server.read(ROOT, "cubbyhole/a/b").await,
+        (404, json!({"errors": []}))
+    );
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
-use signet_storage::SealConfig;
 use signet_storage::Engine;
+use signet_storage::SealConfig;
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -42,7 +42,11 @@ impl Server {
             build_date: String::new(),
             storage_type: "inmem".into(),
         };
-        let node = Node::new(signet_storage::open(&Engine::Inmem).unwrap(), environment, settings);
+        let node = Node::new(
+            signet_storage::open(&Engine::Inmem).unwrap(),
+            environment,
+            settings,
+        );
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = node.initialize(config, None, root).await.unwrap();
@@ -59,7 +63,8 @@ impl Server {
     }
 
     pub(crate) async fn list(&self, token: &str, path: &str) -> Answer {
-        self.call(call(Op::List, &format!("{path}/"), token, Value::Null)).await
+        self.call(call(Op::List, &format!("{path}/"), token, Value::Null))
+            .await
     }
 
     pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
@@ -78,7 +83,11 @@ impl Server {
         ttl_secs: u64,
     ) -> Answer {
         let wrap = Some(WrapRequest { ttl_secs });
-        self.call(Call { wrap, ..call(Op::Write, path, token, data) }).await
+        self.call(Call {
+            wrap,
+            ..call(Op::Write, path, token, data)
+        })
+        .await
     }
 }
 

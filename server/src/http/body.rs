@@ -76,9 +76,14 @@ fn json(limits: &Limits, bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
         && !error.is_eof()
     {
         let rest = bytes.get(end..).unwrap_or_default();
-        let stray = rest.iter().find(|byte| !byte.is_ascii_whitespace()).copied();
+        let stray = rest
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace())
+            .copied();
         let stray = char::from(stray.unwrap_or_default());
-        return Err(undecodable(&format!("invalid character {stray:?} after top-level value")));
+        return Err(undecodable(&format!(
+            "invalid character {stray:?} after top-level value"
+        )));
     }
     match first {
         Value::Null => Ok(Map::new()),
@@ -198,9 +203,21 @@ mod tests {
             ("", "", json!({})),
             ("", "null", json!({})),
             ("application/json", r#"{"a":1}"#, json!({"a": 1})),
-            ("application/x-www-form-urlencoded", r#"{"a":1}"#, json!({"a": 1})),
-            ("application/x-www-form-urlencoded", "a=1&b=2&a=3", json!({"a": "1,3", "b": "2"})),
-            ("application/x-www-form-urlencoded", "null", json!({"null": ""})),
+            (
+                "application/x-www-form-urlencoded",
+                r#"{"a":1}"#,
+                json!({"a": 1}),
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                "a=1&b=2&a=3",
+                json!({"a": "1,3", "b": "2"}),
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                "null",
+                json!({"null": ""}),
+            ),
             ("", r#"{"a":1}{"b":2}"#, json!({"a": 1})),
             ("", r#"{"a":1,"a":2}"#, json!({"a": 2})),
         ] {
@@ -213,14 +230,34 @@ mod tests {
         let deep = "[".repeat(20_000);
         let many = format!("{{\"a\":[{}\"\"]}}", "\"\",".repeat(20_000));
         for (body, text) in [
-            ("[1]", "failed to decode JSON input: json: cannot unmarshal array into Go value of type map[string]interface {}"),
-            ("bogus", "failed to decode JSON input: invalid character 'b' looking for beginning of value"),
+            (
+                "[1]",
+                "failed to decode JSON input: json: cannot unmarshal array into Go value of type map[string]interface {}",
+            ),
+            (
+                "bogus",
+                "failed to decode JSON input: invalid character 'b' looking for beginning of value",
+            ),
             (r#"{"a":"#, "failed to decode JSON input: unexpected EOF"),
-            (r#"{"a":1} x"#, "failed to decode JSON input: invalid character 'x' after top-level value"),
-            (deep.as_str(), "failed to decode JSON input: exceeded max depth"),
-            (many.as_str(), "refused JSON input due to high complexity: exceeded maximum number of strings"),
+            (
+                r#"{"a":1} x"#,
+                "failed to decode JSON input: invalid character 'x' after top-level value",
+            ),
+            (
+                deep.as_str(),
+                "failed to decode JSON input: exceeded max depth",
+            ),
+            (
+                many.as_str(),
+                "refused JSON input due to high complexity: exceeded maximum number of strings",
+            ),
         ] {
-            assert_eq!(decode("", body), Err(text.to_owned()), "{}", body.get(..9).unwrap_or(body));
+            assert_eq!(
+                decode("", body),
+                Err(text.to_owned()),
+                "{}",
+                body.get(..9).unwrap_or(body)
+            );
         }
     }
 }

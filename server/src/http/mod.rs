@@ -48,7 +48,9 @@ struct Edge {
 
 /// The whole API as one service; the connection adds a [`Peer`] to each request.
 pub(crate) fn router(node: Arc<Node>, limits: Limits) -> Router {
-    Router::new().fallback(answer).with_state(Edge { node, limits })
+    Router::new()
+        .fallback(answer)
+        .with_state(Edge { node, limits })
 }
 
 async fn answer(State(edge): State<Edge>, request: Request) -> Response<Body> {

@@ -45,10 +45,16 @@ pub(super) async fn read(
 ) -> Result<Call, Refused> {
     let uri_path = parts.uri.path();
     if let Some(clean) = cleaned(uri_path) {
-        let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let query = parts
+            .uri
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
         return Err(Refused::Redirect(format!("{clean}{query}")));
     }
-    let path = uri_path.strip_prefix("/v1/").ok_or_else(|| Refused::Error(404, String::new()))?;
+    let path = uri_path
+        .strip_prefix("/v1/")
+        .ok_or_else(|| Refused::Error(404, String::new()))?;
     let mut path = decoded(path)?;
     if path.chars().any(char::is_control) {
         return Err(Refused::bad_request(""));
@@ -91,7 +97,12 @@ fn operation(
     query: &[(String, String)],
     headers: &HeaderMap,
 ) -> Result<Op, Refused> {
-    let value = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let value = |name: &str| {
+        query
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    };
     match method.as_str() {
         "GET" => {
             if value("help").is_some_and(|help| !help.is_empty()) {
@@ -107,7 +118,9 @@ fn operation(
         "HEAD" if path == "sys/health" || path.ends_with("acme/new-nonce") => Ok(Op::Read),
         "HELP" => Ok(Op::Help),
         "LIST" => Ok(Op::List),
-        "OPTIONS" => Err(Refused::bad_request("cannot handle internal-only request operation")),
+        "OPTIONS" => Err(Refused::bad_request(
+            "cannot handle internal-only request operation",
+        )),
         "PATCH" => match header(headers, "content-type") {
             None => Err(Refused::bad_request("PATCH requires a Content-Type")),
             Some(given) if media_type(given) == MERGE_PATCH => Ok(Op::Patch),
@@ -132,9 +145,16 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
-    let own = header(headers, "x-vault-token").map(str::trim).filter(|token| !token.is_empty());
-    let bearer = || header(headers, "authorization")?.strip_prefix("Bearer ").map(str::trim);
-    own.or_else(bearer).map(|token| Zeroizing::new(token.to_owned()))
+    let own = header(headers, "x-vault-token")
+        .map(str::trim)
+        .filter(|token| !token.is_empty());
+    let bearer = || {
+        header(headers, "authorization")?
+            .strip_prefix("Bearer ")
+            .map(str::trim)
+    };
+    own.or_else(bearer)
+        .map(|token| Zeroizing::new(token.to_owned()))
 }
 
 fn wrap_request(headers: &HeaderMap) -> Result<Option<WrapRequest>, Refused> {
@@ -169,8 +189,7 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// The path without empty and dot segments, when it has any.
 fn cleaned(path: &str) -> Option<String> {
-    let dirty = path.contains("//")
-        || path.split('/').any(|segment| matches!(segment, "." | ".."));
+    let dirty = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
     if !dirty {
         return None;
     }
@@ -184,7 +203,11 @@ fn cleaned(path: &str) -> Option<String> {
             other => clean.push(other),
         }
     }
-    let trailing = if path.ends_with('/') && !clean.is_empty() { "/" } else { "" };
+    let trailing = if path.ends_with('/') && !clean.is_empty() {
+        "/"
+    } else {
+        ""
+    };
     Some(format!("/{}{trailing}", clean.join("/")))
 }
 
@@ -215,7 +238,11 @@ pub(super) fn percent_decoded(text: &str, plus_is_space: bool) -> Option<String>
 }
 
 fn hex_decode(digits: [u8; 2], out: &mut [u8; 1]) -> Option<()> {
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let [high, low] = digits;
     *out = [digit(high)? << 4 | digit(low)?];
     Some(())
@@ -271,7 +298,10 @@ mod tests {
     #[test]
     fn repeated_query_values_become_a_list() {
         let data = query_data(query_pairs("a=1&b=x%20y&a=2&list=true&a=3"));
-        assert_eq!(Value::Object(data), serde_json::json!({"a": ["1", "2", "3"], "b": "x y"}));
+        assert_eq!(
+            Value::Object(data),
+            serde_json::json!({"a": ["1", "2", "3"], "b": "x y"})
+        );
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) fn redirect(location: &str) -> Response<Body> {
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     common(response.headers_mut());
     if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(axum::http::header::LOCATION, location);
+        response
+            .headers_mut()
+            .insert(axum::http::header::LOCATION, location);
     }
     response
 }

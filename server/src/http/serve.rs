@@ -15,7 +15,10 @@ use tokio::sync::watch;
 pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30));
     builder.http2().timer(TokioTimer::new());
     loop {
         let (stream, address) = tokio::select! {
@@ -31,7 +34,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let _ = stream.set_nodelay(true);
-        let peer = Peer { address, certificates: Arc::new([]) };
+        let peer = Peer {
+            address,
+            certificates: Arc::new([]),
+        };
         let service = router.clone().layer(axum::Extension(peer));
         let connection = builder
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))

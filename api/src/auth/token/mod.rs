@@ -10,5 +10,6 @@ pub struct TokenAuth;
 impl Engine for TokenAuth {
     const KIND: &'static str = "token";
     const ENDPOINTS: &'static [Row<Self>] = &[];
-    const HELP: &'static str = "The token credential backend is always enabled and builtin to Vault.";
+    const HELP: &'static str =
+        "The token credential backend is always enabled and builtin to Vault.";
 }
