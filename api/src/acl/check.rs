@@ -205,10 +205,19 @@ impl Acl {
     }
 
     /// Whether anything may be done at or below a mount, whose path ends in `/`.
+    ///
+    /// May say yes when more specific rules cover every grant; never says no when there is one.
     pub fn grants_any_under(&self, mount_path: &str) -> bool {
         let grants = |rule: &Rule| rule.permissions.capabilities.grants_anything();
-        self.is_root
-            || self.listing_rule(mount_path).is_some_and(grants)
+        if self.is_root || self.listing_rule(mount_path).is_some_and(grants) {
+            return true;
+        }
+        // Decides everywhere below the mount, but where a more specific rule speaks.
+        let covering = self.prefixes.longest(mount_path);
+        let is_beaten = |pattern: &SegmentPattern| {
+            covering.is_some_and(|(prefix, _)| prefix_specificity(prefix) > pattern.specificity())
+        };
+        covering.is_some_and(|(_, rule)| grants(rule))
             || self
                 .exact
                 .iter()
@@ -218,10 +227,7 @@ impl Acl {
                 .iter()
                 .any(|(prefix, rule)| prefix.starts_with(mount_path) && grants(rule))
             || self.segments.iter().any(|(pattern, rule)| {
-                grants(rule)
-                    && pattern
-                        .example_below(mount_path)
-                        .is_some_and(|path| self.rule(&path).is_some_and(grants))
+                grants(rule) && pattern.reaches_below(mount_path) && !is_beaten(pattern)
             })
     }
 

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 32;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Bool(bool),
-    List(Vec<Value>),
+    List(Vec<Self>),
     Null,
     Number(Number),
     Object(Vec<Item>),

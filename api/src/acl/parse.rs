@@ -19,6 +19,8 @@ use super::wrapping::parse_bound;
 
 const MAX_TEXT_BYTES: usize = 1 << 20;
 const MAX_RULES: usize = 10_000;
+/// Keeps the message about a senseless text short.
+const MAX_REPORTED_KEYS: usize = 16;
 
 /// A named, parsed policy.
 #[derive(Clone, Debug)]
@@ -333,6 +335,7 @@ fn refuse_unknown_keys(items: &[Item], known: &[&str]) -> Result<(), InvalidKeys
         .iter()
         .filter(|item| !known.contains(&item.key.as_str()))
         .map(|item| (item.key.clone(), item.line))
+        .take(MAX_REPORTED_KEYS)
         .collect();
     if unknown.is_empty() {
         Ok(())
