@@ -78,6 +78,13 @@ impl Batch {
         (self.changes, self.expectations)
     }
 
+    /// What it asks the engine to write, roughly.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.changes()
+            .map(|(path, value)| path.len() + value.map_or(0, <[u8]>::len))
+            .sum()
+    }
+
     pub(crate) fn check_paths(&self) -> Result<(), StorageError> {
         self.paths().try_for_each(check_path)?;
         self.expectations()

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::{Batch, Entry, Version};
 use crate::error::StorageError;
 
+/// The final state of every path that some accepted batch wrote; `None` is a deletion.
+pub(super) type EntryChanges = BTreeMap<String, Option<Entry>>;
+
 /// What a group of batches comes to, decided before anything is written.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// The final state of every path that some accepted batch wrote; `None` is a deletion.
-    pub(super) changes: BTreeMap<String, Option<Entry>>,
+    pub(super) changes: EntryChanges,
     /// One for each batch, in order.
     pub(super) outcomes: Vec<Outcome>,
     pub(super) last_commit: Version,

@@ -8,12 +8,17 @@ use async_trait::async_trait;
 use crate::error::StorageError;
 
 mod batch;
+mod data_dir;
 mod decide;
+mod group;
 mod inmem;
 mod listing;
 mod observers;
 mod open;
 mod path;
+mod redb;
+mod sled;
+mod stored;
 
 pub use batch::{Batch, Expect};
 pub use open::{DEFAULT_CACHE_BYTES, Engine, open};

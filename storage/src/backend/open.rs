@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Backend;
 use super::inmem::InMemory;
+use super::{Backend, redb, sled};
 use crate::error::StorageError;
 
 /// Enough for the hot part of a large store, small enough that an idle server stays small.
@@ -35,6 +35,13 @@ pub enum Engine {
 pub fn open(engine: &Engine) -> Result<Arc<dyn Backend>, StorageError> {
     match engine {
         Engine::Inmem => Ok(Arc::new(InMemory::default())),
-        Engine::Redb { .. } | Engine::Sled { .. } => Err(StorageError::Closed),
+        Engine::Redb {
+            directory,
+            cache_bytes,
+        } => Ok(Arc::new(redb::open(directory, *cache_bytes)?)),
+        Engine::Sled {
+            directory,
+            cache_bytes,
+        } => Ok(Arc::new(sled::open(directory, *cache_bytes)?)),
     }
 }

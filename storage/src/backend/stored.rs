@@ -12,7 +12,10 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
 
 pub(super) fn decode(path: &str, bytes: &[u8]) -> Result<Entry, StorageError> {
     let (version, value) = split(path, bytes)?;
-    Ok(Entry { value: value.to_vec(), version })
+    Ok(Entry {
+        value: value.to_vec(),
+        version,
+    })
 }
 
 pub(super) fn version(path: &str, bytes: &[u8]) -> Result<Version, StorageError> {

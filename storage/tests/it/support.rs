@@ -1,8 +1,10 @@
 //! What several test binaries share.
 
+pub(crate) mod suite;
+
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 
-/// Reproducible, and of no use for anything but tests (SplitMix64).
+/// Reproducible, and of no use for anything but tests (`SplitMix64`).
 #[derive(Debug)]
 pub(crate) struct SeededRng(pub(crate) u64);
 
@@ -11,7 +13,7 @@ impl TryRng for SeededRng {
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
         let bytes = self.try_next_u64()?.to_le_bytes();
-        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        Ok(u32::from_le_bytes(*bytes.first_chunk().unwrap()))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
@@ -25,7 +27,10 @@ impl TryRng for SeededRng {
     fn try_fill_bytes(&mut self, destination: &mut [u8]) -> Result<(), Infallible> {
         for chunk in destination.chunks_mut(8) {
             let bytes = self.try_next_u64()?.to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
+            chunk
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = from);
         }
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Initialization, sealing, key rotation and views, over the in-memory engine.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::SeededRng;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use signet_storage::seal::shamir;
@@ -11,7 +10,6 @@ use signet_storage::{
     Backend, BarrierError, Batch, Engine, Expect, InitParams, Initialized, Observer, Record,
     SealConfig, SealKind, Sealed, StorageError, UnsealKey, Unsealed, View, open,
 };
-use support::SeededRng;
 
 const NOW: u64 = 1_800_000_000_000_000_000;
 
