@@ -8,5 +8,12 @@
 //!                                                            --sign--> Certificate --check-->
 //! ```
 
+mod asn1;
+pub mod key;
+pub mod oid;
+pub mod pem;
 pub mod plan;
+pub mod serial;
 pub mod time;
+
+pub use asn1::Malformed;
