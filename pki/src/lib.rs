@@ -9,6 +9,9 @@
 //! ```
 
 mod asn1;
+pub mod csr;
+pub mod dn;
+mod ext;
 pub mod key;
 pub mod oid;
 pub mod pem;

@@ -50,42 +50,42 @@ pub fn encode_without_newline(label: &str, der: &[u8]) -> String {
 /// not well-formed are passed over. Takes time linear in what it passes.
 #[must_use]
 pub fn next_block(text: &str) -> Option<(Block<'_>, &str)> {
-    let mut open: Option<(&str, Zeroizing<String>)> = None;
+    let mut open: Option<(&str, &str)> = None;
     let mut rest = text;
     while !rest.is_empty() {
+        let at_line = rest;
         let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
         rest = after;
         let line = line.trim_end();
         if let Some(label) = boundary(line, "-----BEGIN ") {
-            open = Some((
-                label,
-                Zeroizing::new(String::with_capacity(body_capacity(rest))),
-            ));
-        } else if let Some(end) = boundary(line, "-----END ") {
-            if let Some((label, body)) = open.take()
-                && label == end
-                && let Ok(der) = ENGINE.decode(body.as_bytes())
-            {
-                let der = Zeroizing::new(der);
-                return Some((Block { label, der }, rest));
-            }
-        } else if let Some((_, body)) = &mut open
-            && !line.contains(':')
+            open = Some((label, rest));
+        } else if let Some(end) = boundary(line, "-----END ")
+            && let Some((label, body)) = open.take()
+            && label == end
+            && let Some(der) = decode_body(body, body.len().saturating_sub(at_line.len()))
         {
-            body.extend(line.split_ascii_whitespace());
+            return Some((Block { label, der }, rest));
         }
     }
     None
 }
 
+/// Decodes the first `length` bytes, which are whole lines; those with a colon are headers.
+fn decode_body(text: &str, length: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let mut body = Zeroizing::new(String::with_capacity(length));
+    for line in text
+        .get(..length)?
+        .lines()
+        .filter(|line| !line.contains(':'))
+    {
+        body.extend(line.split_ascii_whitespace());
+    }
+    ENGINE.decode(body.as_bytes()).ok().map(Zeroizing::new)
+}
+
 /// Label of a boundary line.
 fn boundary<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     line.strip_prefix(start)?.strip_suffix("-----")
-}
-
-/// Enough for the body of a usual block, so that key material is not left behind by growing.
-fn body_capacity(rest: &str) -> usize {
-    rest.len().min(16 * 1024)
 }
 
 const LINE_LENGTH: usize = 64;
