@@ -9,9 +9,11 @@
 //! ```
 
 mod asn1;
+pub mod cert;
 pub mod csr;
 pub mod dn;
 mod ext;
+pub mod issuer;
 pub mod key;
 pub mod oid;
 pub mod pem;
@@ -20,3 +22,6 @@ pub mod serial;
 pub mod time;
 
 pub use asn1::Malformed;
+
+#[cfg(test)]
+mod judges;

@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// Octets that were not read.
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Refuses whatever was not read.
     pub(crate) fn finish(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() {
