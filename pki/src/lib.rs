@@ -9,12 +9,16 @@
 //! ```
 
 mod asn1;
+pub mod bundle;
 pub mod cert;
+pub mod chain;
+pub mod crl;
 pub mod csr;
 pub mod dn;
 mod ext;
 pub mod issuer;
 pub mod key;
+pub mod ocsp;
 pub mod oid;
 pub mod pem;
 pub mod plan;

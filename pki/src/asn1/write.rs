@@ -129,32 +129,38 @@ impl Writer {
     /// `UTCTime` from 1950 to 2049, else `GeneralizedTime` (RFC 5280 §4.1.2.5). Times that neither
     /// can say become the nearest that one can.
     pub(crate) fn time(&mut self, time: UnixTime) {
-        let seconds = time.0.clamp(YEAR_ZERO.0, UnixTime::MAX.0);
-        let Ok(moment) = OffsetDateTime::from_unix_timestamp(seconds) else {
-            return;
-        };
-        let (year, month, day) = moment.to_calendar_date();
-        let (hour, minute, second) = moment.to_hms();
-        let year = year.unsigned_abs();
-        let [century, year_of_century] = [year / 100, year % 100].map(digits);
-        let [month, day, hour, minute, second] =
-            [u8::from(month), day, hour, minute, second].map(|value| digits(u32::from(value)));
-        let (tag, century) = if (1950..2050).contains(&year) {
-            (0x17, &[][..])
+        if (YEAR_1950..YEAR_2050).contains(&time) {
+            let [_, _, octets @ ..] = time_octets(time);
+            self.primitive(0x17, &octets);
         } else {
-            (0x18, &century[..])
-        };
-        self.nested(tag, |writer| {
-            writer.raw(century);
-            for pair in [year_of_century, month, day, hour, minute, second] {
-                writer.raw(&pair);
-            }
-            writer.bytes.push(b'Z');
-        });
+            self.generalized_time(time);
+        }
+    }
+
+    pub(crate) fn generalized_time(&mut self, time: UnixTime) {
+        self.primitive(0x18, &time_octets(time));
     }
 }
 
-const YEAR_ZERO: UnixTime = UnixTime(-62_167_219_200);
+const YEAR_0: UnixTime = UnixTime(-62_167_219_200);
+const YEAR_1950: UnixTime = UnixTime(-631_152_000);
+const YEAR_2050: UnixTime = UnixTime(2_524_608_000);
+
+/// `YYYYMMDDHHMMSSZ`.
+fn time_octets(time: UnixTime) -> [u8; 15] {
+    let moment = OffsetDateTime::from_unix_timestamp(time.clamp(YEAR_0, UnixTime::MAX).0)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    let year = year.unsigned_abs();
+    let [c1, c2] = digits(year / 100);
+    let [y1, y2] = digits(year);
+    let [[mo1, mo2], [d1, d2], [h1, h2], [mi1, mi2], [s1, s2]] =
+        [u8::from(month), day, hour, minute, second].map(|value| digits(u32::from(value)));
+    [
+        c1, c2, y1, y2, mo1, mo2, d1, d2, h1, h2, mi1, mi2, s1, s2, b'Z',
+    ]
+}
 
 /// Octets of a length of 128 or more, and how many of them.
 fn long_length(length: usize) -> ([u8; 9], usize) {

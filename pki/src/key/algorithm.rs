@@ -108,6 +108,26 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// The preference that makes [`Self::choose`] give this algorithm for a key it fits.
+    #[must_use]
+    pub fn to_preference(self) -> SignaturePreference {
+        let (hash, pss) = match self {
+            Self::Ecdsa(hash) | Self::RsaPkcs1(hash) => (Some(hash), false),
+            Self::RsaPss(hash) => (Some(hash), true),
+            Self::Ed25519 | Self::MlDsa(_) => (None, false),
+        };
+        SignaturePreference {
+            hash_bits: match hash {
+                Some(Hash::Sha256) => 256,
+                Some(Hash::Sha384) => 384,
+                Some(Hash::Sha512) => 512,
+                Some(Hash::Sha1) | None => 0,
+            },
+            pss,
+            ecdsa_by_curve: false,
+        }
+    }
+
     /// `AlgorithmIdentifier`: parameters are NULL for PKCS #1 v1.5 (RFC 4055 §5), written out for
     /// PSS (§3.1) and absent otherwise (RFC 5758 §3.2, RFC 8410 §3, RFC 9881 §2).
     pub(crate) fn write_identifier(self, writer: &mut Writer) {
@@ -278,6 +298,12 @@ mod tests {
             );
             let lower = algorithm.name().to_lowercase();
             assert_eq!(SignatureAlgorithm::from_name(&lower), Some(algorithm));
+            for kind in [KeyKind::Ec(Curve::P384), KeyKind::Rsa { bits: 2048 }] {
+                if algorithm.fits(kind) {
+                    let again = SignatureAlgorithm::choose(kind, algorithm.to_preference());
+                    assert_eq!(again, algorithm);
+                }
+            }
         }
         assert_eq!(SignatureAlgorithm::from_name("SHA1WithRSA"), None);
     }
