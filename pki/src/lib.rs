@@ -8,5 +8,24 @@
 //!                                                            --sign--> Certificate --check-->
 //! ```
 
+mod asn1;
+pub mod bundle;
+pub mod cert;
+pub mod chain;
+pub mod crl;
+pub mod csr;
+pub mod dn;
+mod ext;
+pub mod issuer;
+pub mod key;
+pub mod ocsp;
+pub mod oid;
+pub mod pem;
 pub mod plan;
+pub mod serial;
 pub mod time;
+
+pub use asn1::Malformed;
+
+#[cfg(test)]
+mod judges;
