@@ -20,8 +20,10 @@ use crate::token::TokenStore;
 pub struct Environment {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Random>,
-    /// For signatures and key generation.
+    /// For slow signatures.
     pub pool: Pool,
+    /// For generating keys: slower still, and never in the way of signatures.
+    pub key_pool: Pool,
 }
 
 /// What the operator sets once, at start.

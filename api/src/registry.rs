@@ -36,7 +36,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
 ];
 
-const SECRETS: &[&str] = &[];
+const SECRETS: &[&str] = &["pki"];
 const AUTH_METHODS: &[&str] = &[];
 
 /// Can an operator mount `kind` at `path`?
@@ -60,9 +60,9 @@ pub async fn open(
     kind: &str,
     env: MountEnvironment,
 ) -> Result<Arc<dyn Mounted>, ApiError> {
-    let _ = (env,);
     match (path.starts_with("auth/"), kind) {
         (false, "system") => Ok(mounted(crate::sys::Sys)),
+        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
         _ => Err(ApiError::internal(format!(

@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(2, 1024),
+        key_pool: Pool::new(2, 1024),
     };
     let settings = NodeSettings {
         system_ttl: SystemTtl::default(),

@@ -34,6 +34,7 @@ impl Server {
             clock: clock.clone(),
             rng: Arc::new(SeededRng::default()),
             pool: Pool::new(2, 64),
+            key_pool: Pool::new(2, 64),
         };
         let settings = NodeSettings {
             system_ttl: SystemTtl::default(),
