@@ -9,4 +9,6 @@
 //! ```
 
 pub mod plan;
+pub mod role;
 pub mod time;
+pub mod vet;
