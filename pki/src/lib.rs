@@ -22,8 +22,10 @@ pub mod ocsp;
 pub mod oid;
 pub mod pem;
 pub mod plan;
+pub mod role;
 pub mod serial;
 pub mod time;
+pub mod vet;
 
 pub use asn1::Malformed;
 
