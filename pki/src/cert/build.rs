@@ -49,6 +49,28 @@ pub(super) struct Signer<'a> {
     pub(super) key: &'a PrivateKey,
 }
 
+/// A plan that the rules allow, before there is a key to certify. Only the modules that vet make
+/// one.
+#[derive(Debug)]
+pub struct Approved(Plan);
+
+impl Approved {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self(plan)
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+
+    /// `key` was just made by the server, or is one of its own.
+    #[must_use]
+    pub fn with_key(self, key: PublicKey) -> Vetted {
+        Vetted::new(self.0, key)
+    }
+}
+
 impl Vetted {
     /// For the modules that vet. `key` comes from a verified request or was just made.
     pub(crate) fn new(plan: Plan, key: PublicKey) -> Self {
