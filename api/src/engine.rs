@@ -1,6 +1,7 @@
 //! What every secrets engine and auth method is to the pipeline.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -35,8 +36,31 @@ pub trait Engine: Send + Sync + Sized + 'static {
         async { Ok(()) }
     }
 
+    /// The terms on which a token of this auth method is renewed, as its role has them now.
+    /// `internal` is what the login's grant noted. `None`: as they were at the login.
+    ///
+    /// # Errors
+    /// What speaks against renewing, e.g. `role "web" does not exist during renewal`.
+    fn renew_terms(
+        &self,
+        _internal: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Option<RenewTerms>, ApiError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Called when the mount goes away, before its storage is deleted.
     fn shut_down(&self) {}
+}
+
+/// How long a renewed token lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenewTerms {
+    /// 0 for the mount's default.
+    pub ttl_secs: u64,
+    /// Upper bound counted from creation; 0 for the mount's maximum.
+    pub max_ttl_secs: u64,
+    /// 0 for a token that is not periodic.
+    pub period_secs: u64,
 }
 
 /// A route of an engine, found for one request.
@@ -71,6 +95,10 @@ pub trait Mounted: Send + Sync {
         lease: &'a Map<String, Value>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), ApiError>>;
+    fn renew_terms<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>>;
     fn shut_down(&self);
     fn help(&self, path: &str) -> Option<String>;
     /// The rows, for documentation and tests.
@@ -164,6 +192,13 @@ impl<E: Engine> Mounted for Loaded<E> {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(self.engine.revoke_lease(lease, now))
+    }
+
+    fn renew_terms<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>> {
+        Box::pin(self.engine.renew_terms(internal))
     }
 
     fn shut_down(&self) {
