@@ -4,6 +4,7 @@ mod http;
 
 use std::sync::Arc;
 
+use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
@@ -29,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         version: "1.19.5".into(),
         build_date: String::new(),
         storage_type: "inmem".into(),
+        user_lockout: LockoutSettings::default(),
     };
     let node = Node::new(signet_storage::open(&Engine::Inmem)?, environment, settings);
     let root = Some(zeroize::Zeroizing::new("root".to_owned()));

@@ -86,7 +86,10 @@ impl Observer for StateCache {
         for path in paths {
             if let Some(name) = path.strip_prefix("role/") {
                 self.roles.remove(name);
-            } else if [ISSUERS, KEYS, CONFIG].iter().any(|prefix| path.starts_with(prefix)) {
+            } else if [ISSUERS, KEYS, CONFIG]
+                .iter()
+                .any(|prefix| path.starts_with(prefix))
+            {
                 self.state.store(None);
             }
         }
@@ -151,24 +154,39 @@ impl State {
         let urls: AiaConfig = config(view, URLS_CONFIG).await?;
         let cluster: ClusterConfig = config(view, CLUSTER_CONFIG).await?;
         let mut keys = Vec::new();
-        for (_, stored) in view.scan_records::<KeyRecord>(KEYS, None, MAX_OBJECTS).await? {
+        for (_, stored) in view
+            .scan_records::<KeyRecord>(KEYS, None, MAX_OBJECTS)
+            .await?
+        {
             let key = PrivateKey::from_der(&stored.value.pkcs8).map_err(ApiError::internal)?;
-            keys.push(Arc::new(KeyState { record: stored.value, key: Arc::new(key) }));
+            keys.push(Arc::new(KeyState {
+                record: stored.value,
+                key: Arc::new(key),
+            }));
         }
         let mut parsed = Vec::new();
-        for (_, stored) in view.scan_records::<IssuerRecord>(ISSUERS, None, MAX_OBJECTS).await? {
+        for (_, stored) in view
+            .scan_records::<IssuerRecord>(ISSUERS, None, MAX_OBJECTS)
+            .await?
+        {
             let der = stored.value.certificate.clone();
             let certificate = Certificate::parse_der(der).map_err(ApiError::internal)?;
             parsed.push((stored.value, certificate));
         }
         let pem_of = |id: &String| {
-            parsed.iter().find(|(record, _)| record.id == *id).map(|(_, c)| c.to_pem())
+            parsed
+                .iter()
+                .find(|(record, _)| record.id == *id)
+                .map(|(_, c)| c.to_pem())
         };
         let chains: Vec<Vec<String>> = parsed
             .iter()
             .map(|(record, _)| {
-                let ids =
-                    if record.manual_chain.is_empty() { &record.chain } else { &record.manual_chain };
+                let ids = if record.manual_chain.is_empty() {
+                    &record.chain
+                } else {
+                    &record.manual_chain
+                };
                 ids.iter().filter_map(pem_of).collect()
             })
             .collect();
@@ -179,7 +197,13 @@ impl State {
                 let key = keys.iter().find(|key| key.record.id == record.key_id);
                 let signer = signer(&record, &certificate, key, &urls, &cluster);
                 let pem = certificate.to_pem();
-                Arc::new(IssuerState { record, certificate, pem, chain_pem, signer })
+                Arc::new(IssuerState {
+                    record,
+                    certificate,
+                    pem,
+                    chain_pem,
+                    signer,
+                })
             })
             .collect();
         Ok(Self {
@@ -205,7 +229,11 @@ impl State {
         self.issuers
             .iter()
             .find(|issuer| issuer.record.id == wanted)
-            .or_else(|| self.issuers.iter().find(|issuer| issuer.record.name == wanted))
+            .or_else(|| {
+                self.issuers
+                    .iter()
+                    .find(|issuer| issuer.record.name == wanted)
+            })
             .ok_or_else(|| NotFound::Issuer(reference.to_owned()))
     }
 
@@ -298,5 +326,9 @@ async fn config<T: Record + Default + DeserializeOwned>(
     view: &View,
     path: &str,
 ) -> Result<T, ApiError> {
-    Ok(view.record::<T>(path).await?.map(|stored| stored.value).unwrap_or_default())
+    Ok(view
+        .record::<T>(path)
+        .await?
+        .map(|stored| stored.value)
+        .unwrap_or_default())
 }
