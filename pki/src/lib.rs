@@ -8,7 +8,26 @@
 //!                                                            --sign--> Certificate --check-->
 //! ```
 
+mod asn1;
+pub mod bundle;
+pub mod cert;
+pub mod chain;
+pub mod crl;
+pub mod csr;
+pub mod dn;
+mod ext;
+pub mod issuer;
+pub mod key;
+pub mod ocsp;
+pub mod oid;
+pub mod pem;
 pub mod plan;
 pub mod role;
+pub mod serial;
 pub mod time;
 pub mod vet;
+
+pub use asn1::Malformed;
+
+#[cfg(test)]
+mod judges;

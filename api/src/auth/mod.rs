@@ -1,0 +1,3 @@
+//! Auth methods. Their folders never import each other.
+
+pub mod token;

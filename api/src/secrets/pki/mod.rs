@@ -1,0 +1,39 @@
+//! The PKI secrets engine: a certificate authority at a path.
+//!
+//! ```text
+//! endpoint file --> vet (role, request) --> issuance: build, sign, record --> one commit
+//!                     ^ state: issuers, keys and configuration, parsed once, fed by watch
+//! ```
+
+mod issuance;
+mod records;
+mod state;
+
+use std::sync::Arc;
+
+use crate::endpoint::Row;
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::mount::MountEnvironment;
+use crate::secrets::pki::state::StateCache;
+
+/// One PKI mount.
+#[derive(Debug)]
+pub struct Pki {
+    env: MountEnvironment,
+    state: Arc<StateCache>,
+}
+
+impl Engine for Pki {
+    const KIND: &'static str = "pki";
+    const ENDPOINTS: &'static [Row<Self>] = &[];
+    const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
+                                certificates.";
+}
+
+impl Pki {
+    pub(crate) fn open(env: MountEnvironment) -> Result<Self, ApiError> {
+        let state = StateCache::new(&env);
+        Ok(Self { env, state })
+    }
+}

@@ -1,0 +1,4 @@
+//! The API in process: memory storage, a clock that stands still, seeded randomness.
+
+mod cubbyhole;
+mod support;
