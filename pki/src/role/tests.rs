@@ -163,8 +163,8 @@ fn key_types_and_sizes_are_validated_together() {
 
 #[test]
 fn cn_validations_keep_their_order_and_exclude_each_other() {
-    let read = |names: &[&str]| cn_validations(&texts(names)).map_err(|error| error.to_string());
     use CnValidation::{Disabled, Email, Hostname};
+    let read = |names: &[&str]| cn_validations(&texts(names)).map_err(|error| error.to_string());
     assert_eq!(read(&["hostname", "Email"]), Ok(vec![Hostname, Email]));
     assert_eq!(read(&[]), Ok(vec![Email, Hostname]));
     assert_eq!(read(&["disabled"]), Ok(vec![Disabled]));

@@ -83,7 +83,7 @@ impl CsrFacts {
 
 impl KeyFacts {
     fn of(csr: &Csr) -> Self {
-        let (kind, bits) = match csr.public_key().map(|key| key.kind()) {
+        let (kind, bits) = match csr.public_key().map(keys::PublicKey::kind) {
             Ok(kind @ keys::KeyKind::Rsa { .. }) => (KeyKind::Rsa, kind.bits()),
             Ok(kind @ keys::KeyKind::Ec(_)) => (KeyKind::Ec, kind.bits()),
             Ok(keys::KeyKind::Ed25519) => (KeyKind::Ed25519, 0),

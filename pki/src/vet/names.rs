@@ -110,7 +110,7 @@ pub(super) struct NameRules<'a> {
     pub(super) allowed_domains: Vec<Cow<'a, str>>,
 }
 
-impl<'a> NameRules<'a> {
+impl NameRules<'_> {
     /// The rules of the doors that need no role: any name, of any shape.
     pub(super) fn permissive() -> Self {
         Self {

@@ -91,7 +91,7 @@ mod verbatim_door {
     }
 
     fn vet(csr: &CsrFacts, request: &VerbatimRequest) -> (Plan, Warnings) {
-        vet_verbatim(None, csr, request, &surroundings()).unwrap()
+        verbatim::vet(None, csr, request, &surroundings()).unwrap()
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod verbatim_door {
             ..Role::default()
         };
         let vet = |request: &VerbatimRequest| {
-            vet_verbatim(Some(&role), &csr("v.com"), request, &surroundings()).unwrap()
+            verbatim::vet(Some(&role), &csr("v.com"), request, &surroundings()).unwrap()
         };
         let (plan, warnings) = vet(&request());
         assert_eq!(plan.validity.not_before, NOW.plus_secs(-2 * 3600));
@@ -183,7 +183,7 @@ mod verbatim_door {
     #[test]
     fn refuses_what_cannot_be_written_or_trusted() {
         let refusal = |csr: &CsrFacts, request: &VerbatimRequest| {
-            vet_verbatim(None, csr, request, &surroundings())
+            verbatim::vet(None, csr, request, &surroundings())
                 .unwrap_err()
                 .to_string()
         };
@@ -227,11 +227,11 @@ mod authority_door {
         identity: &AuthorityIdentity,
         terms: &AuthorityTerms,
     ) -> Result<(Plan, Warnings), Refusal> {
-        vet_root(identity, terms, KeyType::Rsa, MOUNT, NOW)
+        authority::vet_root(identity, terms, KeyType::Rsa, MOUNT, NOW)
     }
 
     fn intermediate(csr: &CsrFacts, request: &IntermediateRequest) -> (Plan, Warnings) {
-        vet_intermediate(csr, request, &surroundings()).unwrap()
+        authority::vet_intermediate(csr, request, &surroundings()).unwrap()
     }
 
     fn intermediate_csr() -> CsrFacts {
@@ -400,7 +400,7 @@ mod authority_door {
             surroundings.issuer.path_len = issuer_path_len;
             let mut request = IntermediateRequest::default();
             request.terms.max_path_length = requested;
-            vet_intermediate(&intermediate_csr(), &request, &surroundings)
+            authority::vet_intermediate(&intermediate_csr(), &request, &surroundings)
                 .map(|(plan, _)| plan.basic_constraints)
         };
         let limit = |path_len| Ok(BasicConstraints::Authority { path_len });
@@ -448,7 +448,7 @@ mod authority_door {
                 skid: text.to_owned(),
                 ..IntermediateRequest::default()
             };
-            vet_intermediate(&intermediate_csr(), &request, &surroundings())
+            authority::vet_intermediate(&intermediate_csr(), &request, &surroundings())
                 .map(|(plan, _)| plan.subject_key_id)
                 .map_err(|refusal| refusal.to_string())
         };
@@ -471,7 +471,7 @@ mod authority_door {
                 not_before: text.to_owned(),
                 ..IntermediateRequest::default()
             };
-            vet_intermediate(&intermediate_csr(), &request, &surroundings())
+            authority::vet_intermediate(&intermediate_csr(), &request, &surroundings())
                 .map(|(plan, _)| plan.validity.not_before)
         };
         assert_eq!(not_before("2020-01-01T00:00:00Z"), Ok(NOW.plus_secs(-30)));
@@ -526,9 +526,9 @@ proptest! {
             allowed_serial_numbers: texts(&["*"]),
             ..Role::default()
         };
-        let _ = vet_issue(&role, &leaf, &surroundings());
-        let _ = vet_sign(&role, &csr(&name), &leaf, &surroundings());
+        let _ = leaf::vet(&role, None, &leaf, &surroundings());
+        let _ = leaf::vet(&role, Some(&csr(&name)), &leaf, &surroundings());
         let verbatim = VerbatimRequest { leaf, ..VerbatimRequest::default() };
-        let _ = vet_verbatim(Some(&role), &csr(&name), &verbatim, &surroundings());
+        let _ = verbatim::vet(Some(&role), &csr(&name), &verbatim, &surroundings());
     }
 }

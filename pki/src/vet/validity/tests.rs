@@ -264,6 +264,7 @@ fn ends_are_refused_with_the_known_sentences() {
 
 #[test]
 fn the_issuer_decides_about_certificates_that_would_outlive_it() {
+    use LeafNotAfterBehavior::{Err as Refuse, Permit, Truncate};
     let issuer_end = NOW.plus_secs(10);
     let at_end = |behavior, request| {
         decide(
@@ -276,7 +277,6 @@ fn the_issuer_decides_about_certificates_that_would_outlive_it() {
         )
         .map(|(validity, _)| validity.not_after)
     };
-    use LeafNotAfterBehavior::{Err as Refuse, Permit, Truncate};
     assert_eq!(at_end(Refuse, ttl(1)), Ok(NOW.plus_secs(1)));
     assert!(at_end(Refuse, NOTHING).is_err());
     assert_eq!(at_end(Permit, ttl(20)), Ok(NOW.plus_secs(20)));

@@ -2,7 +2,6 @@ use super::*;
 use crate::vet::{
     KeyKind,
     tests::{NOW, csr, extension, ip, texts},
-    vet_workload,
 };
 
 const ID: &str = "spiffe://cluster.local/ns/foo/sa/bar";
@@ -35,7 +34,7 @@ fn vet_as(
         asked_secs,
         lifetimes: LIFETIMES,
     };
-    vet_workload(csr, &request, NOW.plus_secs(1_000_000_000), NOW)
+    vet(csr, &request, NOW.plus_secs(1_000_000_000), NOW)
 }
 
 fn mismatch(csr: &CsrFacts) -> Option<WorkloadMismatch> {
@@ -225,7 +224,7 @@ fn a_lifetime_above_the_maximum_is_refused_where_it_is_not_clamped() {
             ..LIFETIMES
         },
     };
-    let refusal = vet_workload(&agent_csr(), &request, UnixTime::MAX, NOW).unwrap_err();
+    let refusal = vet(&agent_csr(), &request, UnixTime::MAX, NOW).unwrap_err();
     assert!(matches!(refusal, Refusal::WorkloadLifetime { .. }));
 }
 
@@ -237,11 +236,11 @@ fn a_workload_never_outlives_its_issuer() {
         asked_secs: 3600,
         lifetimes: LIFETIMES,
     };
-    let vet = |issuer_end| vet_workload(&agent_csr(), &request, issuer_end, NOW);
-    let (plan, _) = vet(NOW.plus_secs(100)).unwrap();
+    let vet_until = |issuer_end| vet(&agent_csr(), &request, issuer_end, NOW);
+    let (plan, _) = vet_until(NOW.plus_secs(100)).unwrap();
     assert_eq!(plan.validity.not_after, NOW.plus_secs(100));
     assert_eq!(plan.validity.not_before, NOW.plus_secs(-10));
-    assert!(vet(NOW).is_err(), "the issuer has expired");
+    assert!(vet_until(NOW).is_err(), "the issuer has expired");
 }
 
 #[test]
