@@ -144,16 +144,16 @@ pub(crate) fn has_qualifiers(policy: &PolicyInformation) -> bool {
 }
 
 fn policy_qualifiers(writer: &mut Writer, policy: &PolicyInformation) {
-    if let Some(notice) = &policy.notice {
-        writer.sequence(|writer| {
-            writer.oid(oid::QUALIFIER_USER_NOTICE);
-            writer.sequence(|writer| writer.utf8_string(notice));
-        });
-    }
     if let Some(cps) = &policy.cps {
         writer.sequence(|writer| {
             writer.oid(oid::QUALIFIER_CPS);
             writer.ia5_string(cps);
+        });
+    }
+    if let Some(notice) = &policy.notice {
+        writer.sequence(|writer| {
+            writer.oid(oid::QUALIFIER_USER_NOTICE);
+            writer.sequence(|writer| writer.utf8_string(notice));
         });
     }
 }
