@@ -192,7 +192,7 @@ pub(crate) fn distribution_points(writer: &mut Writer, oid: ObjectIdentifier, ur
 /// `CRLNumber` (RFC 5280 §5.2.3). Not critical.
 pub(crate) fn crl_number(writer: &mut Writer, number: u64) {
     extension(writer, oid::CRL_NUMBER, false, |writer| {
-        writer.small_unsigned(number)
+        writer.small_unsigned(number);
     });
 }
 
@@ -205,7 +205,7 @@ pub(crate) fn delta_crl_indicator(writer: &mut Writer, base_number: u64) {
 
 pub(crate) fn raw(writer: &mut Writer, raw: &RawExtension) {
     extension(writer, raw.oid, raw.critical, |writer| {
-        writer.raw(&raw.value)
+        writer.raw(&raw.value);
     });
 }
 

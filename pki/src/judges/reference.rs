@@ -1,4 +1,4 @@
-//! What OpenBao made: with its keys, serial numbers and times, ours has to come out byte for byte
+//! What `OpenBao` made: with its keys, serial numbers and times, ours has to come out byte for byte
 //! (but for the randomness in ECDSA and PSS signatures).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
