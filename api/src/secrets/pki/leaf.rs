@@ -23,7 +23,7 @@ use crate::params::{CommaList, Seconds, params};
 use crate::reply::{Lease, Reply};
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::format::{Format, key_encoding};
-use crate::secrets::pki::state::{IssuerState, State};
+use crate::secrets::pki::state::IssuerState;
 
 pub(super) struct Issue;
 
@@ -513,6 +513,3 @@ fn lease(
         "leases on certificates come later",
     ))
 }
-
-#[expect(dead_code, reason = "shared with the authority endpoints")]
-fn unused(_state: &State) {}

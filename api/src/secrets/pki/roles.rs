@@ -347,7 +347,7 @@ impl RoleParams {
         }
         set(&mut role.not_after, self.not_after);
         if let Some(bound) = self.not_after_bound {
-            role.not_after_bound = bound.parse::<NotAfterBound>()?;
+            role.not_after_bound = NotAfterBound::try_from(bound)?;
         }
         Ok(())
     }
