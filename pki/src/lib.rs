@@ -22,8 +22,11 @@ pub mod ocsp;
 pub mod oid;
 pub mod pem;
 pub mod plan;
+pub mod role;
 pub mod serial;
 pub mod time;
+pub mod vet;
+pub mod vetted;
 
 pub use asn1::Malformed;
 

@@ -7,17 +7,11 @@ use super::check::{self, Mismatch};
 use crate::asn1::Writer;
 use crate::ext::write;
 use crate::issuer::{AiaUrls, Issuer, IssuerExtensions};
-use crate::key::{KeyError, PrivateKey, PublicKey, SignatureAlgorithm};
+use crate::key::{KeyError, PrivateKey, SignatureAlgorithm};
 use crate::oid;
-use crate::plan::{Plan, SubjectAltNames};
+use crate::plan::SubjectAltNames;
 use crate::serial::SerialNumber;
-
-/// A plan that a policy approved, for a key whose holder was checked. Nothing else can be signed.
-#[derive(Debug)]
-pub struct Vetted {
-    plan: Plan,
-    key: PublicKey,
-}
+use crate::vetted::Vetted;
 
 /// Everything of a certificate but the signature.
 #[derive(Debug)]
@@ -50,21 +44,6 @@ pub(super) struct Signer<'a> {
 }
 
 impl Vetted {
-    /// For the modules that vet. `key` comes from a verified request or was just made.
-    pub(crate) fn new(plan: Plan, key: PublicKey) -> Self {
-        Self { plan, key }
-    }
-
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    #[must_use]
-    pub fn public_key(&self) -> &PublicKey {
-        &self.key
-    }
-
     /// The certificate that `issuer` will sign.
     #[must_use]
     pub fn build(self, issuer: &Issuer, serial: SerialNumber) -> Tbs<'_> {

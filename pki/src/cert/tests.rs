@@ -2,7 +2,6 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::build::Vetted;
 use super::*;
 use crate::issuer::AiaUrls;
 use crate::judges::{
@@ -11,6 +10,7 @@ use crate::judges::{
 use crate::key::{Curve, KeyKind, PrivateKey};
 use crate::plan::{OtherName, Plan, PolicyInformation, Subject, SubjectAttributes};
 use crate::time::UnixTime;
+use crate::vetted::Vetted;
 
 /// Numbers of the last arcs of the extensions, in their order.
 fn extension_order(certificate: &Certificate) -> Vec<String> {

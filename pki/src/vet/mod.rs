@@ -1,0 +1,173 @@
+//! Deciding what a certificate may say: role, request, CSR, time and issuer go in; a [`Plan`] or a
+//! [`Refusal`] comes out.
+//!
+//! The functions of this file are the only doors. Each broken rule is found in a fixed order: key,
+//! names, other subject alternative names, validity, subject key identifier, user ids.
+
+mod authority;
+pub(crate) mod go_text;
+mod hostname;
+mod key;
+mod leaf;
+mod names;
+pub(crate) mod oid_text;
+mod patterns;
+mod refusal;
+mod sans;
+mod template;
+pub(crate) mod timestamp;
+mod uri;
+mod usage;
+mod validity;
+mod verbatim;
+mod warning;
+mod workload;
+
+use crate::{
+    plan::{Plan, RawExtension, SubjectAltNames},
+    role::{KeyType, Role},
+    time::UnixTime,
+};
+
+pub use authority::{AuthorityIdentity, AuthorityTerms, IntermediateRequest, csr_content};
+pub use key::{IssueKey, issue_key};
+pub use leaf::LeafRequest;
+pub use oid_text::OidTextError;
+pub use refusal::{HexFault, Origin, Refusal};
+pub use template::Identity;
+pub use timestamp::TimestampError;
+pub use validity::{LeafNotAfterBehavior, MountLifetimes};
+pub use verbatim::VerbatimRequest;
+pub use warning::Warning;
+pub use workload::{CsrMode, WorkloadLifetimes, WorkloadMismatch, WorkloadRequest};
+
+/// What is to be answered beside the certificate, in this order.
+pub type Warnings = Vec<Warning>;
+
+/// What a CSR asks for, after parsing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsrFacts {
+    pub common_name: Option<String>,
+    /// The subject's serialNumber attribute (2.5.4.5).
+    pub serial_number: Option<String>,
+    /// The subject's UID attributes (0.9.2342.19200300.100.1.1).
+    pub user_ids: Vec<String>,
+    /// DER of the subject.
+    pub raw_subject: Vec<u8>,
+    pub sans: SubjectAltNames,
+    /// Every requested extension.
+    pub extensions: Vec<RawExtension>,
+    pub has_basic_constraints: bool,
+    pub key: KeyFacts,
+}
+
+/// What the rules ask of a public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFacts {
+    pub kind: KeyKind,
+    /// Size of the modulus or of the curve; 0 where there is none.
+    pub bits: u32,
+}
+
+/// Family of a public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    Ec,
+    Ed25519,
+    /// Known, by its name, but never signed.
+    Other(String),
+    Rsa,
+    /// An algorithm identifier that means nothing here.
+    Unrecognized,
+}
+
+/// What the rules look at beside role and request.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    pub now: UnixTime,
+    pub mount: MountLifetimes,
+    pub issuer: IssuerFacts,
+    pub identity: Identity<'a>,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("now", &self.now)
+            .field("mount", &self.mount)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the rules ask of the issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssuerFacts {
+    pub not_after: UnixTime,
+    pub leaf_not_after: LeafNotAfterBehavior,
+    /// `None` for no limit.
+    pub path_len: Option<u32>,
+}
+
+/// `issue`: names and validity from the request, the key made by the server.
+pub fn vet_issue(
+    role: &Role,
+    request: &LeafRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Plan, Warnings), Refusal> {
+    leaf::vet(role, None, request, surroundings)
+}
+
+/// `sign`: key, and as far as the role says, names from the CSR.
+pub fn vet_sign(
+    role: &Role,
+    csr: &CsrFacts,
+    request: &LeafRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Plan, Warnings), Refusal> {
+    leaf::vet(role, Some(csr), request, surroundings)
+}
+
+/// `sign-verbatim`: whatever the CSR asks for, except to be an authority. A role gives lifetimes
+/// only.
+pub fn vet_verbatim(
+    role: Option<&Role>,
+    csr: &CsrFacts,
+    request: &VerbatimRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Plan, Warnings), Refusal> {
+    verbatim::vet(role, csr, request, surroundings)
+}
+
+/// `root/generate` and `root/rotate`: a self-signed authority. `key_type` is that of its key.
+pub fn vet_root(
+    identity: &AuthorityIdentity,
+    terms: &AuthorityTerms,
+    key_type: KeyType,
+    mount: MountLifetimes,
+    now: UnixTime,
+) -> Result<(Plan, Warnings), Refusal> {
+    authority::vet_root(identity, terms, key_type, mount, now)
+}
+
+/// `sign-intermediate`: an authority below the issuer.
+pub fn vet_intermediate(
+    csr: &CsrFacts,
+    request: &IntermediateRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Plan, Warnings), Refusal> {
+    authority::vet_intermediate(csr, request, surroundings)
+}
+
+/// A mesh workload's certificate: exactly the identities that its caller proved.
+pub fn vet_workload(
+    csr: &CsrFacts,
+    request: &WorkloadRequest<'_>,
+    issuer_not_after: UnixTime,
+    now: UnixTime,
+) -> Result<(Plan, Warnings), Refusal> {
+    workload::vet(csr, request, issuer_not_after, now)
+}
+
+#[cfg(test)]
+mod tests;
