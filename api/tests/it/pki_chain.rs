@@ -15,7 +15,10 @@ async fn a_leaf_chains_to_the_root_through_the_intermediate() {
     let server = Server::start().await;
     for path in ["pki/", "pki_int/"] {
         let mounts = &server.node.core().unwrap().mounts;
-        mounts.mount(path, "pki", Default::default(), false, false).await.unwrap();
+        mounts
+            .mount(path, "pki", Default::default(), false, false)
+            .await
+            .unwrap();
     }
     let root = ok(
         &server,
@@ -48,8 +51,18 @@ async fn a_leaf_chains_to_the_root_through_the_intermediate() {
         json!({"allowed_domains": "example.com", "allow_subdomains": true, "key_type": "ec"}),
     )
     .await;
-    let leaf = ok(&server, "pki_int/issue/web", json!({"common_name": "a.example.com"})).await;
+    let leaf = ok(
+        &server,
+        "pki_int/issue/web",
+        json!({"common_name": "a.example.com", "ttl": "24h"}),
+    )
+    .await;
     assert_eq!(leaf["issuing_ca"], leaf["ca_chain"][0]);
     assert_eq!(leaf["ca_chain"][1], root["certificate"]);
-    assert!(leaf["private_key"].as_str().unwrap().starts_with("-----BEGIN EC PRIVATE KEY-----"));
+    assert!(
+        leaf["private_key"]
+            .as_str()
+            .unwrap()
+            .starts_with("-----BEGIN EC PRIVATE KEY-----")
+    );
 }
