@@ -13,6 +13,7 @@ pub mod error;
 pub mod expiry;
 mod help;
 pub mod json;
+pub mod lockout;
 pub mod mount;
 pub mod node;
 pub mod offload;

@@ -26,6 +26,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn std::error::Error>> {
         cluster_name: String::new(),
         version: "1.19.5".into(),
         build_date: String::new(),
+        user_lockout: signet_api::lockout::LockoutSettings::default(),
         storage_type: "inmem".into(),
     };
     let node = Node::new(signet_storage::open(&Engine::Inmem)?, environment, settings);
