@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod error;
 pub mod expiry;
+pub mod hcl;
 mod help;
 pub mod json;
 pub mod lockout;

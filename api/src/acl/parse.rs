@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::capability::{Capabilities, Capability};
-use super::hcl::{self, Item, SyntaxError, Value};
+use crate::hcl::{self, Item, SyntaxError, Value};
 use super::parameters::FieldRules;
 use super::pattern::WildcardMisuse;
 use super::rule::Permissions;

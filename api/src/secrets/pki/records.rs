@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use signet_pki::serial::SerialNumber;
+use signet_pki::vet::LeafNotAfterBehavior;
 use signet_storage::Record;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,8 @@ pub(super) const CONFIG: &str = "config/";
 pub(super) const ISSUERS_CONFIG: &str = "config/issuers";
 pub(super) const KEYS_CONFIG: &str = "config/keys";
 pub(super) const URLS_CONFIG: &str = "config/urls";
+/// Changes with every change of issuers or keys, which therefore cannot pass each other.
+pub(super) const REVISION: &str = "issuers-revision";
 pub(super) const CLUSTER_CONFIG: &str = "config/cluster";
 
 pub(super) fn issuer_path(id: &str) -> String {
@@ -58,7 +61,7 @@ pub(super) struct IssuerRecord {
     pub(super) manual_chain: Vec<String>,
     pub(super) usage: Usage,
     #[serde(default)]
-    pub(super) leaf_not_after: LeafNotAfter,
+    pub(super) leaf_not_after: LeafNotAfterBehavior,
     /// As the API names it; empty for the key's default.
     #[serde(default)]
     pub(super) revocation_signature_algorithm: String,
@@ -106,16 +109,6 @@ impl Usage {
     }
 }
 
-/// What happens when a leaf would outlive its issuer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LeafNotAfter {
-    #[default]
-    Err,
-    Permit,
-    Truncate,
-}
-
 /// URLs that certificates point to, as configured: templates not yet filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -125,6 +118,20 @@ pub(super) struct AiaConfig {
     pub(super) delta_crl_distribution_points: Vec<String>,
     pub(super) ocsp_servers: Vec<String>,
     pub(super) enable_templating: bool,
+}
+
+impl AiaConfig {
+    pub(super) fn any_contains(&self, template: &str) -> bool {
+        [
+            &self.issuing_certificates,
+            &self.crl_distribution_points,
+            &self.delta_crl_distribution_points,
+            &self.ocsp_servers,
+        ]
+        .into_iter()
+        .flatten()
+        .any(|url| url.contains(template))
+    }
 }
 
 impl Record for AiaConfig {
