@@ -1,5 +1,6 @@
 //! The API in process: memory storage, a clock that stands still, seeded randomness.
 
+mod approle_commits;
 mod approle_login;
 mod approle_roles;
 mod approle_secret_ids;

@@ -13,8 +13,7 @@ use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
-use signet_storage::Engine;
-use signet_storage::{SealConfig, UnsealKey};
+use signet_storage::{Backend, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -31,6 +30,11 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
+        Self::start_on(signet_storage::open(&Engine::Inmem).unwrap()).await
+    }
+
+    /// As [`Self::start`], on this storage.
+    pub(crate) async fn start_on(storage: Arc<dyn Backend>) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let environment = Environment {
             clock: clock.clone(),
@@ -46,11 +50,7 @@ impl Server {
             storage_type: "inmem".into(),
             user_lockout: LockoutSettings::default(),
         };
-        let node = Node::new(
-            signet_storage::open(&Engine::Inmem).unwrap(),
-            environment,
-            settings,
-        );
+        let node = Node::new(storage, environment, settings);
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = node.initialize(config, None, root).await.unwrap();
