@@ -1,48 +1,43 @@
 //! The `signet` program.
 
+mod config;
 mod http;
+mod server;
 
-use std::sync::Arc;
+use std::io::Write as _;
+use std::process::ExitCode;
 
-use signet_api::mount::SystemTtl;
-use signet_api::node::{Environment, Node, NodeSettings};
-use signet_api::offload::Pool;
-use signet_api::random::SystemRng;
-use signet_api::time::SystemClock;
-use signet_storage::Engine;
-use signet_storage::SealConfig;
+use clap::Parser;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    let environment = Environment {
-        clock: Arc::new(SystemClock),
-        rng: Arc::new(SystemRng::default()),
-        pool: Pool::new(2, 1024),
-        key_pool: Pool::new(2, 1024),
-    };
-    let settings = NodeSettings {
-        system_ttl: SystemTtl::default(),
-        cluster_name: String::new(),
-        version: "1.19.5".into(),
-        build_date: String::new(),
-        storage_type: "inmem".into(),
-    };
-    let node = Node::new(signet_storage::open(&Engine::Inmem)?, environment, settings);
-    let root = Some(zeroize::Zeroizing::new("root".to_owned()));
-    let initialized = node
-        .initialize(SealConfig::shamir(1, 1)?, None, root)
-        .await?;
-    node.start_initialized(&initialized).await?;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8200").await?;
-    let (_stop, stopped) = tokio::sync::watch::channel(false);
-    http::serve(
-        listener,
-        http::router(node, http::Limits::default()),
-        stopped,
-    )
-    .await;
-    Ok(())
+use crate::config::args::ServerArgs;
+
+#[derive(Debug, Parser)]
+#[command(name = "signet")]
+enum Line {
+    Server(Box<ServerArgs>),
+}
+
+fn main() -> ExitCode {
+    let Line::Server(args) = Line::parse_from(std::env::args().map(two_dashes));
+    #[expect(clippy::disallowed_methods, reason = "the environment enters here")]
+    let lookup = |name: &str| std::env::var(name).ok();
+    match server::run_blocking(*args, &lookup) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", server::error_chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Go's flags have one dash.
+fn two_dashes(argument: String) -> String {
+    let is_go_flag = argument
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if is_go_flag {
+        format!("-{argument}")
+    } else {
+        argument
+    }
 }
