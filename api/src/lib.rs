@@ -14,6 +14,7 @@ pub mod expiry;
 pub mod hcl;
 mod help;
 pub mod json;
+pub mod lockout;
 pub mod mount;
 pub mod node;
 pub mod offload;

@@ -8,6 +8,7 @@ use signet_storage::{Backend, Sealed, Unsealed, View};
 
 use crate::audit::Broker;
 use crate::error::ApiError;
+use crate::lockout::{LockoutSettings, Lockouts};
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
 use crate::policy::PolicyStore;
@@ -37,6 +38,7 @@ pub struct NodeSettings {
     pub build_date: String,
     /// As `sys/seal-status` names it.
     pub storage_type: String,
+    pub user_lockout: LockoutSettings,
 }
 
 /// One server process.
@@ -60,6 +62,7 @@ pub struct Core {
     pub policies: PolicyStore,
     pub tokens: TokenStore,
     pub audit: Broker,
+    pub lockouts: Lockouts,
     pub cluster: Cluster,
 }
 
@@ -163,6 +166,7 @@ impl Node {
             policies,
             tokens,
             audit,
+            lockouts: Lockouts::default(),
             cluster,
         })
     }

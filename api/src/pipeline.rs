@@ -54,6 +54,15 @@ impl Request {
         self.token.as_ref().ok_or_else(ApiError::permission_denied)
     }
 
+    /// The path below the mount.
+    #[must_use]
+    pub fn relative_path(&self) -> &str {
+        self.call
+            .path
+            .strip_prefix(&self.mount.path)
+            .unwrap_or_default()
+    }
+
     /// Writes `batch`, and the use of the caller's token with it.
     pub async fn commit(&self, batch: Batch) -> Result<(), ApiError> {
         let mut all = self.token_use.lock().take().unwrap_or_default();

@@ -37,7 +37,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 const SECRETS: &[&str] = &["pki"];
-const AUTH_METHODS: &[&str] = &[];
+const AUTH_METHODS: &[&str] = &["approle"];
 
 /// Can an operator mount `kind` at `path`?
 pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
@@ -64,6 +64,7 @@ pub async fn open(
         (false, "system") => Ok(mounted(crate::sys::Sys)),
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
+        (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
         _ => Err(ApiError::internal(format!(
             "mount {path} has the unknown type {kind}"

@@ -30,12 +30,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true)]
     pub(crate) dev_ha: bool,
 
-    /// Mount version 1 of the key-value engine at secret/ with -dev.
+    /// Mount version 1 of the key-value engine at `secret/` with -dev.
     #[arg(long)]
     pub(crate) dev_kv_v1: bool,
 
     /// Address to listen on with -dev. The default is 127.0.0.1:8200. This can also be specified
-    /// via the VAULT_DEV_LISTEN_ADDRESS environment variable.
+    /// via the `VAULT_DEV_LISTEN_ADDRESS` environment variable.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) dev_listen_address: Option<String>,
 
@@ -43,7 +43,7 @@ pub(crate) struct ServerArgs {
     #[arg(long)]
     pub(crate) dev_no_store_token: bool,
 
-    /// Root token of -dev. This can also be specified via the VAULT_DEV_ROOT_TOKEN_ID environment
+    /// Root token of -dev. This can also be specified via the `VAULT_DEV_ROOT_TOKEN_ID` environment
     /// variable.
     #[arg(long, value_name = "TOKEN")]
     pub(crate) dev_root_token_id: Option<String>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use signet_api::lockout::LockoutSettings;
 use signet_api::mount::LockoutConfig;
 
 use super::section::{Block, Report, Section};
@@ -12,7 +13,7 @@ pub(super) fn lockout(
     section: &mut Section,
     disabled_by_environment: bool,
     report: &mut Report,
-) -> BTreeMap<String, LockoutConfig> {
+) -> LockoutSettings {
     let mut blocks = BTreeMap::new();
     for block in section.blocks("user_lockout", 1, report) {
         let kind = block.label(0).to_ascii_lowercase();
@@ -28,24 +29,23 @@ pub(super) fn lockout(
     // What `all` says is where the others start from.
     let mut all = LockoutConfig::default();
     if let Some(block) = blocks.remove("all") {
-        all = one_lockout(block, all, report);
+        all = one_lockout(block, &all, report);
     }
-    if disabled_by_environment {
-        all.disabled = true;
-    }
-    let mut found: BTreeMap<_, _> = blocks
+    let by_kind = blocks
         .into_iter()
         .map(|(kind, block)| {
-            let mut lockout = one_lockout(block, all.clone(), report);
-            lockout.disabled |= disabled_by_environment;
+            let lockout = one_lockout(block, &all, report);
             (kind, lockout)
         })
         .collect();
-    found.insert("all".into(), all);
-    found
+    LockoutSettings {
+        disabled: disabled_by_environment,
+        default: all,
+        by_kind,
+    }
 }
 
-fn one_lockout(block: Block, base: LockoutConfig, report: &mut Report) -> LockoutConfig {
+fn one_lockout(block: Block, base: &LockoutConfig, report: &mut Report) -> LockoutConfig {
     let mut section = block.section;
     let secs = |duration: Option<Duration>, base| duration.map_or(base, |given| given.as_secs());
     let lockout = LockoutConfig {
@@ -79,7 +79,7 @@ pub(crate) struct Telemetry {
 impl Default for Telemetry {
     fn default() -> Self {
         Self {
-            prometheus_retention: Duration::from_secs(86_400),
+            prometheus_retention: Duration::from_hours(24),
             disable_hostname: false,
         }
     }
@@ -158,7 +158,7 @@ pub(super) fn audit(section: &mut Section, report: &mut Report) -> Vec<AuditDevi
                         options.insert(field.key, text);
                     }
                     None => {
-                        report.error(&field.place, format_args!("{} must be a string", field.key))
+                        report.error(&field.place, format_args!("{} must be a string", field.key));
                     }
                 }
             }

@@ -70,12 +70,11 @@ pub(crate) fn read(block: Block, shared: &Shared, report: &mut Report) -> Option
             return None;
         }
     };
-    let tls = match kind.as_str() {
-        "tcp" => tls::read(&mut section, report),
-        _ => {
-            section.ignore(&["tls_disable"]);
-            None
-        }
+    let tls = if kind == "tcp" {
+        tls::read(&mut section, report)
+    } else {
+        section.ignore(&["tls_disable"]);
+        None
     };
     let connections = connection_limits(&mut section, report);
     let policy = policy(&mut section, shared, report);

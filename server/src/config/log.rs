@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use super::args::ServerArgs;
+use super::env::Environment;
 use super::section::{self, Report, Section};
-use super::{Lookup, setting};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogSettings {
@@ -44,12 +44,14 @@ pub(crate) enum Keep {
 pub(super) fn read(
     section: &mut Section,
     args: &ServerArgs,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     report: &mut Report,
 ) -> LogSettings {
     let mut choose = |flag: Option<&String>, name: &str, key: &str| {
         let in_file = section.filled_text(key, report);
-        flag.cloned().or_else(|| setting(lookup, name)).or(in_file)
+        flag.cloned()
+            .or_else(|| environment.setting(name).map(str::to_owned))
+            .or(in_file)
     };
     let level = choose(args.log_level.as_ref(), "LOG_LEVEL", "log_level");
     let format = choose(args.log_format.as_ref(), "LOG_FORMAT", "log_format");
@@ -104,7 +106,7 @@ fn file(section: &mut Section, args: &ServerArgs, report: &mut Report) -> LogFil
         rotate_bytes,
         rotate_age: rotate_age
             .filter(|age| !age.is_zero())
-            .unwrap_or(Duration::from_secs(86_400)),
+            .unwrap_or(Duration::from_hours(24)),
         keep: match usize::try_from(keep) {
             Ok(0) => Keep::All,
             Ok(count) => Keep::Last(count),

@@ -6,6 +6,7 @@
 
 pub(crate) mod args;
 mod declared;
+pub(crate) mod env;
 mod listener;
 mod log;
 mod seal;
@@ -13,35 +14,24 @@ mod section;
 mod storage;
 mod tls;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use signet_api::mount::{LockoutConfig, SystemTtl};
+use signet_api::lockout::LockoutSettings;
+use signet_api::mount::SystemTtl;
 use signet_storage::Engine;
 use zeroize::Zeroizing;
 
 use self::args::ServerArgs;
 pub(crate) use self::declared::{AuditDevice, Telemetry};
+use self::env::Environment;
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 pub(crate) use self::seal::StaticSeal;
 use self::section::{Place, Report, Section};
 pub(crate) use self::storage::Storage;
 pub(crate) use self::tls::{ClientCertificates, TlsSettings, Versions};
-
-/// The environment: the value of exactly this variable.
-pub(crate) type Lookup<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
-
-/// A setting that Vault's and OpenBao's tools share: `BAO_<suffix>`, else `VAULT_<suffix>`. Empty
-/// counts as unset.
-pub(crate) fn setting(lookup: Lookup<'_>, suffix: &str) -> Option<String> {
-    ["BAO_", "VAULT_"]
-        .iter()
-        .filter_map(|prefix| lookup(&format!("{prefix}{suffix}")))
-        .find(|value| !value.is_empty())
-}
 
 /// A whole server, checked.
 #[derive(Clone, Debug)]
@@ -52,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) seal: Option<StaticSeal>,
     pub(crate) dev: Option<DevSettings>,
     pub(crate) system_ttl: SystemTtl,
+    pub(crate) user_lockout: LockoutSettings,
     /// Empty for a generated name.
     pub(crate) cluster_name: String,
     /// As clients reach the server; `None` derives it from the first listener.
@@ -66,8 +57,7 @@ pub(crate) struct Settings {
 /// What parts of the server beyond the process act on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
-    /// By kind of auth method; `all` is always there.
-    pub(crate) lockout: BTreeMap<String, LockoutConfig>,
+    #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
     pub(crate) telemetry: Telemetry,
     pub(crate) audit: Vec<AuditDevice>,
     /// `istio_csr { … }` as it stands.
@@ -101,11 +91,11 @@ pub(crate) struct DevTls {
 pub(crate) struct ConfigError(pub(crate) Vec<String>);
 
 /// Reads files, flags and environment.
-pub(crate) fn load(args: &ServerArgs, lookup: Lookup<'_>) -> Result<Settings, ConfigError> {
+pub(crate) fn load(args: &ServerArgs, environment: &Environment) -> Result<Settings, ConfigError> {
     let mut report = Report::default();
     refuse_flags(args, &mut report);
-    let mut file = read_files(args, lookup, &mut report);
-    let settings = settings(&mut file, args, lookup, &mut report);
+    let mut file = read_files(args, environment, &mut report);
+    let settings = settings(&mut file, args, environment, &mut report);
     file.finish(&mut report);
     match settings {
         Some(settings) if report.errors.is_empty() => Ok(Settings {
@@ -146,7 +136,7 @@ fn refuse_flags(args: &ServerArgs, report: &mut Report) {
 }
 
 /// All files as if they were one; of a repeated key the last counts.
-fn read_files(args: &ServerArgs, lookup: Lookup<'_>, report: &mut Report) -> Section {
+fn read_files(args: &ServerArgs, environment: &Environment, report: &mut Report) -> Section {
     let place = Place {
         file: "configuration".into(),
         line: 0,
@@ -154,7 +144,7 @@ fn read_files(args: &ServerArgs, lookup: Lookup<'_>, report: &mut Report) -> Sec
     };
     let mut all = Section::new(place, Vec::new());
     let mut given = args.config.clone();
-    if let (true, Some(path)) = (given.is_empty(), setting(lookup, "CONFIG_PATH")) {
+    if let (true, Some(path)) = (given.is_empty(), environment.setting("CONFIG_PATH")) {
         given.push(path.into());
     }
     if given.is_empty() && !args.is_dev() {
@@ -222,37 +212,38 @@ fn read_file(path: &Path, all: &mut Section, report: &mut Report) {
 fn settings(
     file: &mut Section,
     args: &ServerArgs,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     report: &mut Report,
 ) -> Option<Settings> {
     ignore_and_warn(file, report);
-    let log = log::read(file, args, lookup, report);
+    let log = log::read(file, args, environment, report);
     let shared = shared(file, report);
     let mut listeners: Vec<Listener> = file
         .blocks("listener", 1, report)
         .into_iter()
         .filter_map(|block| listener::read(block, &shared, report))
         .collect();
-    let dev = args.is_dev().then(|| dev(args, lookup));
-    if dev.is_some() {
-        if let Some(listener) = dev_listener(args, lookup, &shared, report) {
-            listeners.insert(0, listener);
-        }
+    let dev = args.is_dev().then(|| dev(args, environment));
+    if dev.is_some()
+        && let Some(listener) = dev_listener(args, environment, &shared, report)
+    {
+        listeners.insert(0, listener);
     }
     if listeners.is_empty() && report.errors.is_empty() {
         report.general_error("no listener is configured");
     }
-    let storage = storage(file, dev.as_ref(), lookup, report);
-    let seal = seal(file, dev.is_some(), lookup, report);
+    let storage = storage(file, dev.as_ref(), environment, report);
+    let seal = seal(file, dev.is_some(), environment, report);
     let api_addr = file.filled_text("api_addr", report);
     let api_addr = ["API_ADDR", "REDIRECT_ADDR"]
         .iter()
-        .find_map(|name| setting(lookup, name))
+        .find_map(|name| environment.setting(name))
+        .map(str::to_owned)
         .or(api_addr);
-    let lockout_off = setting(lookup, "DISABLE_USER_LOCKOUT")
-        .is_some_and(|text| signet_api::params::parse_bool(&text) == Some(true));
+    let lockout_off = environment
+        .setting("DISABLE_USER_LOCKOUT")
+        .is_some_and(|text| signet_api::params::parse_bool(text) == Some(true));
     let declared = Declared {
-        lockout: declared::lockout(file, lockout_off, report),
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
         istio_csr: file.block("istio_csr", report),
@@ -264,6 +255,7 @@ fn settings(
         seal,
         dev,
         system_ttl: system_ttl(file, report),
+        user_lockout: declared::lockout(file, lockout_off, report),
         cluster_name: file.text("cluster_name", report).unwrap_or_default(),
         api_addr,
         log,
@@ -294,7 +286,7 @@ fn shared(file: &mut Section, report: &mut Report) -> listener::Shared {
 fn storage(
     file: &mut Section,
     dev: Option<&DevSettings>,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     report: &mut Report,
 ) -> Option<Storage> {
     let mut blocks = file.blocks("storage", 1, report);
@@ -322,14 +314,14 @@ fn storage(
     if let Some(other) = blocks.first() {
         report.error(other.place(), "only one storage block is allowed");
     }
-    let path = setting(lookup, "RAFT_PATH").map(PathBuf::from);
+    let path = environment.setting("RAFT_PATH").map(PathBuf::from);
     storage::read(block, path, report)
 }
 
 fn seal(
     file: &mut Section,
     is_dev: bool,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     report: &mut Report,
 ) -> Option<StaticSeal> {
     let mut blocks = file.blocks("seal", 1, report);
@@ -341,7 +333,7 @@ fn seal(
         report.error(block.place(), "a seal block cannot be used with -dev");
         return None;
     }
-    seal::read(block, lookup, report)
+    seal::read(block, environment, report)
 }
 
 fn system_ttl(file: &mut Section, report: &mut Report) -> SystemTtl {
@@ -364,16 +356,16 @@ fn system_ttl(file: &mut Section, report: &mut Report) -> SystemTtl {
     }
 }
 
-fn dev(args: &ServerArgs, lookup: Lookup<'_>) -> DevSettings {
+fn dev(args: &ServerArgs, environment: &Environment) -> DevSettings {
     let root_token = args
         .dev_root_token_id
         .clone()
-        .or_else(|| setting(lookup, "DEV_ROOT_TOKEN_ID"))
+        .or_else(|| environment.setting("DEV_ROOT_TOKEN_ID").map(str::to_owned))
         .filter(|token| !token.is_empty());
     DevSettings {
         root_token: root_token.map(Zeroizing::new),
         token_home: (!args.dev_no_store_token)
-            .then(|| lookup("HOME").map(PathBuf::from))
+            .then(|| environment.variable("HOME").map(PathBuf::from))
             .flatten(),
         directory: args.dev_storage_path.clone(),
         tls: args.dev_tls.then(|| DevTls {
@@ -384,16 +376,16 @@ fn dev(args: &ServerArgs, lookup: Lookup<'_>) -> DevSettings {
 
 fn dev_listener(
     args: &ServerArgs,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     shared: &listener::Shared,
     report: &mut Report,
 ) -> Option<Listener> {
     let address = args
         .dev_listen_address
-        .clone()
-        .or_else(|| setting(lookup, "DEV_LISTEN_ADDRESS"))
-        .unwrap_or_else(|| "127.0.0.1:8200".into());
-    match listener::tcp_address(&address) {
+        .as_deref()
+        .or_else(|| environment.setting("DEV_LISTEN_ADDRESS"))
+        .unwrap_or("127.0.0.1:8200");
+    match listener::tcp_address(address) {
         Ok(bind) => Some(listener::plain(bind, shared)),
         Err(error) => {
             report.general_error(format!("-dev-listen-address: {error}"));

@@ -3,7 +3,7 @@
 use signet_storage::UnsealKey;
 use zeroize::Zeroizing;
 
-use super::Lookup;
+use super::env::Environment;
 use super::section::{Block, Report, Section};
 
 /// The server unseals itself with a key from its configuration.
@@ -21,7 +21,11 @@ pub(crate) struct NamedKey {
 }
 
 /// `None` for people with key shares.
-pub(super) fn read(block: Block, lookup: Lookup<'_>, report: &mut Report) -> Option<StaticSeal> {
+pub(super) fn read(
+    block: Block,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<StaticSeal> {
     let place = block.place().clone();
     let kind = block.label(0).to_ascii_lowercase();
     let mut section = block.section;
@@ -37,14 +41,14 @@ pub(super) fn read(block: Block, lookup: Lookup<'_>, report: &mut Report) -> Opt
                 &mut section,
                 "current_key_id",
                 "current_key",
-                lookup,
+                environment,
                 report,
             );
             let previous = named_key(
                 &mut section,
                 "previous_key_id",
                 "previous_key",
-                lookup,
+                environment,
                 report,
             );
             if current.is_none()
@@ -78,7 +82,7 @@ fn named_key(
     section: &mut Section,
     id_key: &str,
     key_key: &str,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     report: &mut Report,
 ) -> Option<NamedKey> {
     let place = section.place_of(key_key);
@@ -92,7 +96,7 @@ fn named_key(
             return None;
         }
     };
-    let key = material(&source, lookup)
+    let key = material(&source, environment)
         .and_then(|text| UnsealKey::from_text(&text).map_err(|error| error.to_string()));
     match key {
         Ok(key) => Some(NamedKey { id, key }),
@@ -104,10 +108,11 @@ fn named_key(
 }
 
 /// The key's text: itself, or what `env://NAME` or `file://PATH` point to.
-fn material(source: &str, lookup: Lookup<'_>) -> Result<Zeroizing<String>, String> {
+fn material(source: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
     if let Some(name) = source.strip_prefix("env://") {
-        return lookup(name)
-            .map(Zeroizing::new)
+        return environment
+            .variable(name)
+            .map(|value| Zeroizing::new(value.to_owned()))
             .ok_or_else(|| format!("the environment variable {name} is not set"));
     }
     if let Some(path) = source.strip_prefix("file://") {

@@ -442,7 +442,7 @@ mod tests {
         );
         assert_eq!(
             all.duration("f", &mut report),
-            Some(Duration::from_secs(5400))
+            Some(Duration::from_mins(90))
         );
         assert_eq!(
             all.duration("g", &mut report),

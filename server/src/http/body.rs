@@ -81,7 +81,7 @@ pub(super) fn fields(
 }
 
 fn form(limits: &Limits, bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
-    if bytes.iter().filter(|byte| **byte == b'&').count() >= limits.json_strings {
+    if bytes.split(|byte| *byte == b'&').count() > limits.json_strings {
         return Err(too_complex("exceeded maximum number of strings"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Refused::bad_request(""))?;
@@ -190,7 +190,7 @@ fn check_shape(limits: &Limits, bytes: &[u8]) -> Result<(), Refused> {
 }
 
 /// Of a decoded value, whatever it is.
-const VALUE_BYTES: usize = std::mem::size_of::<Value>();
+const VALUE_BYTES: usize = size_of::<Value>();
 
 fn too_complex(detail: &str) -> Refused {
     Refused::bad_request(format!(

@@ -28,8 +28,8 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             header_read: Duration::from_secs(30),
-            idle: Duration::from_secs(300),
-            write_stall: Duration::from_secs(300),
+            idle: Duration::from_mins(5),
+            write_stall: Duration::from_mins(5),
         }
     }
 }

@@ -205,7 +205,7 @@ pub(crate) enum MetricsAccess {
 }
 
 impl Restrictions {
-    pub(super) fn check(&self, op: Op, path: &str) -> Result<(), Refused> {
+    pub(super) fn check(self, op: Op, path: &str) -> Result<(), Refused> {
         let Some(path) = path.strip_prefix("sys/") else {
             return match self.metrics {
                 MetricsAccess::Only => Err(Refused::Error(404, String::new())),

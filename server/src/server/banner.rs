@@ -7,8 +7,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::Addresses;
 use super::dev::{DevFiles, DevKeys};
-use super::node::VAULT_VERSION;
 use crate::config::Settings;
+use crate::version::{COMPATIBLE_VAULT_VERSION, SIGNET_VERSION};
 
 pub(super) fn print(
     settings: &Settings,
@@ -45,10 +45,7 @@ fn configuration(settings: &Settings, addresses: &Addresses) -> String {
     lines.push(("Storage".into(), settings.storage.name.into()));
     lines.push((
         "Version".into(),
-        format!(
-            "Signet v{}, API of Vault v{VAULT_VERSION}",
-            env!("CARGO_PKG_VERSION")
-        ),
+        format!("Signet v{SIGNET_VERSION}, API of Vault v{COMPATIBLE_VAULT_VERSION}"),
     ));
     let mut text = String::from("==> Signet server configuration:\n\n");
     for (label, value) in lines {

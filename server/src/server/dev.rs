@@ -63,19 +63,16 @@ pub(super) fn prepare(settings: &mut Settings) -> Result<Option<DevFiles>, Error
 }
 
 fn certificate(tls: &DevTls) -> Result<DevFiles, Error> {
-    let (directory, temporary) = match &tls.directory {
-        Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|source| file_error(directory, source))?;
-            (directory.clone(), None)
-        }
-        None => {
-            let name = format!("signet-dev-tls-{}", std::process::id());
-            let directory = std::env::temp_dir().join(name);
-            // Left over from a process of the same number, or put there by somebody else.
-            let _ = std::fs::remove_dir_all(&directory);
-            private_file::directory(&directory).map_err(|source| file_error(&directory, source))?;
-            (directory.clone(), Some(directory))
-        }
+    let (directory, temporary) = if let Some(directory) = &tls.directory {
+        std::fs::create_dir_all(directory).map_err(|source| file_error(directory, source))?;
+        (directory.clone(), None)
+    } else {
+        let name = format!("signet-dev-tls-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        // Left over from a process of the same number, or put there by somebody else.
+        let _ = std::fs::remove_dir_all(&directory);
+        private_file::directory(&directory).map_err(|source| file_error(&directory, source))?;
+        (directory.clone(), Some(directory))
     };
     let hostname = machine::hostname();
     let certificate = dev_tls::create(&directory, hostname.as_deref(), SystemClock.now())?;

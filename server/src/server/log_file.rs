@@ -149,7 +149,7 @@ mod tests {
         let mut log = LogFile::open(LogFileSettings {
             path: path.clone(),
             rotate_bytes: Some(10),
-            rotate_age: Duration::from_secs(86_400),
+            rotate_age: Duration::from_hours(24),
             keep: Keep::Last(2),
         })
         .unwrap();
@@ -173,7 +173,7 @@ mod tests {
         let mut log = LogFile::open(LogFileSettings {
             path: path.clone(),
             rotate_bytes: None,
-            rotate_age: Duration::from_secs(86_400),
+            rotate_age: Duration::from_hours(24),
             keep: Keep::All,
         })
         .unwrap();

@@ -2,7 +2,7 @@
 //! event, whatever a client sends.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;

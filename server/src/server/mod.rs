@@ -28,7 +28,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::args::ServerArgs;
-use crate::config::{self, Bind, ConfigError, Listener, Lookup, Settings};
+use crate::config::env::Environment;
+use crate::config::{self, Bind, ConfigError, Listener, Settings};
 use crate::http::{self, Connections, Edge, Socket};
 
 /// Why a server does not start.
@@ -65,20 +66,20 @@ impl From<ApiError> for Error {
 }
 
 /// Runs a server on threads of its own until it is told to stop.
-pub(crate) fn run_blocking(args: ServerArgs, lookup: Lookup<'_>) -> Result<(), Error> {
+pub(crate) fn run_blocking(args: &ServerArgs, environment: &Environment) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let result = runtime.block_on(run(args, lookup));
+    let result = runtime.block_on(run(args, environment));
     // Computations that are still running have nobody left to answer.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
 /// Runs a server until it is told to stop.
-pub(crate) async fn run(args: ServerArgs, lookup: Lookup<'_>) -> Result<(), Error> {
-    let mut settings = config::load(&args, lookup)?;
+pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<(), Error> {
+    let mut settings = config::load(args, environment)?;
     let log = logging::start(&settings.log).map_err(|source| Error::File {
         path: settings
             .log
@@ -97,12 +98,11 @@ pub(crate) async fn run(args: ServerArgs, lookup: Lookup<'_>) -> Result<(), Erro
     node::refuse_unwired(&settings)?;
     let listening = listen(&settings.listeners).await?;
     let addresses = Addresses::of(&settings, &listening);
-    let dev = match &settings.dev {
-        Some(dev) => Some(dev::unseal(&node, dev).await?),
-        None => {
-            unseal::automatically(&node, settings.seal.as_ref()).await?;
-            None
-        }
+    let dev = if let Some(dev) = &settings.dev {
+        Some(dev::unseal(&node, dev).await?)
+    } else {
+        unseal::automatically(&node, settings.seal.as_ref()).await?;
+        None
     };
     let pid_file = settings.pid_file.clone().map(PidFile::write).transpose()?;
     banner::print(&settings, &addresses, dev.as_ref(), dev_files.as_ref());
@@ -135,14 +135,15 @@ pub(crate) async fn run(args: ServerArgs, lookup: Lookup<'_>) -> Result<(), Erro
         match signals.next().await {
             signals::Signal::Diagnose => server.diagnose(&node, &connections, started),
             signals::Signal::Reload => {
-                reload::reload(&args, lookup, &mut settings, &log, &server);
+                reload::reload(args, environment, &mut settings, &log, &server);
             }
             signals::Signal::Stop => break,
         }
     }
 
     tracing::info!("shutting down");
-    drop(stop.send(true));
+    // Fails only when nobody is left to be told.
+    let _ = stop.send(true);
     let drained = async {
         while tasks.join_next().await.is_some() {}
         connections.ended().await;
@@ -285,7 +286,7 @@ async fn tick(node: Arc<Node>) {
     }
 }
 
-const TICK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_mins(1);
 
 /// Holds the process id; removed at the end.
 #[derive(Debug)]

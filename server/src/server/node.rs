@@ -10,6 +10,7 @@ use signet_api::time::SystemClock;
 
 use super::Error;
 use crate::config::Settings;
+use crate::version::COMPATIBLE_VAULT_VERSION;
 
 /// Slow computations that may wait for a core.
 const SIGNATURES_WAITING: usize = 4096;
@@ -27,9 +28,10 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
     let node_settings = NodeSettings {
         system_ttl: settings.system_ttl,
         cluster_name: settings.cluster_name.clone(),
-        version: VAULT_VERSION.into(),
+        version: COMPATIBLE_VAULT_VERSION.into(),
         build_date: String::new(),
         storage_type: settings.storage.name.into(),
+        user_lockout: settings.user_lockout.clone(),
     };
     let backend = signet_storage::open(&settings.storage.engine)?;
     Ok(Node::new(backend, environment, node_settings))
@@ -50,6 +52,3 @@ pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
     }
     Ok(())
 }
-
-/// The release whose API this is.
-pub(super) const VAULT_VERSION: &str = "1.19.5";

@@ -3,19 +3,20 @@
 use super::logging::LogHandle;
 use super::{Running, error_chain, tls};
 use crate::config::args::ServerArgs;
-use crate::config::{self, Lookup, Settings};
+use crate::config::env::Environment;
+use crate::config::{self, Settings};
 
 /// Reads the configuration again: log level and file, certificates, headers and limits of the
 /// listeners. A configuration with faults changes nothing.
 pub(super) fn reload(
     args: &ServerArgs,
-    lookup: Lookup<'_>,
+    environment: &Environment,
     settings: &mut Settings,
     log: &LogHandle,
     server: &Running,
 ) {
     log.reopen_file();
-    let mut new = match config::load(args, lookup) {
+    let mut new = match config::load(args, environment) {
         Ok(new) => new,
         Err(error) => {
             tracing::error!(error = %error, "configuration not reloaded");
