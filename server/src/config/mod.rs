@@ -249,17 +249,22 @@ fn settings(
         istio_csr: file.block("istio_csr", report),
         kubernetes: file.block("kubernetes", report),
     };
+    let system_ttl = system_ttl(file, report);
+    let user_lockout = declared::lockout(file, lockout_off, report);
+    let cluster_name = file.text("cluster_name", report).unwrap_or_default();
+    let pid_file = file.path("pid_file", report);
     Some(Settings {
         listeners,
+        // Last: whatever else is wrong is to be reported too.
         storage: storage?,
         seal,
         dev,
-        system_ttl: system_ttl(file, report),
-        user_lockout: declared::lockout(file, lockout_off, report),
-        cluster_name: file.text("cluster_name", report).unwrap_or_default(),
+        system_ttl,
+        user_lockout,
+        cluster_name,
         api_addr,
         log,
-        pid_file: file.path("pid_file", report),
+        pid_file,
         declared,
         warnings: Vec::new(),
     })
