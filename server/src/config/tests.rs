@@ -387,7 +387,7 @@ fn refuses_flags_of_clusters_in_a_clear_sentence() {
             "",
             |args| {
                 args.dev = true;
-                set(args)
+                set(args);
             },
             &[],
         )
