@@ -26,6 +26,12 @@ impl Timestamp {
         self.0.div_euclid(NANOS_PER_SEC)
     }
 
+    /// Nanoseconds since the epoch; 0 for times before it.
+    #[must_use]
+    pub fn unix_nanos(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
     #[must_use]
     pub fn plus_secs(self, secs: u64) -> Self {
         let secs = i64::try_from(secs).unwrap_or(i64::MAX);
@@ -70,6 +76,17 @@ pub fn go_duration_short(secs: u64) -> String {
         }
     }
     out
+}
+
+/// Seconds as Go prints a `time.Duration`: `24h0m0s`, `1m30s`, `0s`.
+#[must_use]
+pub fn go_duration(secs: u64) -> String {
+    let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 /// Where the current time comes from.
