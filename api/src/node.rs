@@ -132,6 +132,7 @@ impl Node {
             }
             tracing::info!("sealed");
         }
+        self.ceremonies.abandon();
     }
 
     /// Work that time asks for: expired tokens and leases, engines' own chores. To be called about
@@ -141,6 +142,9 @@ impl Node {
         let now = self.now();
         if let Err(error) = crate::expiry::sweep(self, &core, now).await {
             tracing::error!(%error, "expiry sweep failed");
+        }
+        if let Err(error) = self.rotate_if_due(&core, now).await {
+            tracing::error!(%error, "key rotation failed");
         }
         for mount in core.mounts.all() {
             if let Err(error) = mount.engine.periodic(now).await {
