@@ -1,6 +1,8 @@
 //! `sys/`: the server itself.
 
+mod audit;
 mod health;
+mod locked_users;
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +16,20 @@ pub struct Sys;
 
 impl Engine for Sys {
     const KIND: &'static str = "system";
-    const ENDPOINTS: &'static [Row<Self>] = &[row::<health::Health>(), row::<health::SealStatus>()];
+    const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<audit::ListDevices>(),
+        row::<audit::Enable>(),
+        row::<audit::Disable>(),
+        row::<audit::Hash>(),
+        row::<audit::ListHeaders>(),
+        row::<audit::ReadHeader>(),
+        row::<audit::WriteHeader>(),
+        row::<audit::DeleteHeader>(),
+        row::<health::Health>(),
+        row::<health::SealStatus>(),
+        row::<locked_users::List>(),
+        row::<locked_users::Unlock>(),
+    ];
     const HELP: &'static str =
         "The system backend is built-in to Vault and cannot be remounted or unmounted.";
 }
