@@ -94,7 +94,7 @@ enum Command {
     Read(data::Read),
     #[command(subcommand)]
     Secrets(secrets::Secrets),
-    Server(Box<server::Server>),
+    Server(Box<crate::config::args::ServerArgs>),
     Status(status::Status),
     #[command(subcommand)]
     Token(token::Token),
