@@ -209,6 +209,16 @@ params! {
     }
 }
 
+impl PageParams {
+    /// Where the page begins and how much it may hold.
+    #[must_use]
+    pub fn bounds(&self) -> (Option<&str>, usize) {
+        let after = (!self.after.is_empty()).then_some(self.after.as_str());
+        let limit = usize::try_from(self.limit).ok().filter(|limit| *limit > 0);
+        (after, limit.unwrap_or(usize::MAX))
+    }
+}
+
 impl FromField for Value {
     const KIND: FieldKind = FieldKind::Any;
 

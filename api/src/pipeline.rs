@@ -54,6 +54,15 @@ impl Request {
         self.token.as_ref().ok_or_else(ApiError::permission_denied)
     }
 
+    /// The path below the mount.
+    #[must_use]
+    pub fn relative_path(&self) -> &str {
+        self.call
+            .path
+            .strip_prefix(&self.mount.path)
+            .unwrap_or_default()
+    }
+
     /// Writes `batch`, and the use of the caller's token with it.
     pub async fn commit(&self, batch: Batch) -> Result<(), ApiError> {
         let mut all = self.token_use.lock().take().unwrap_or_default();
@@ -79,10 +88,43 @@ impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
+        let _counted = self.in_flight.enter(&call, self.now());
+        let mut rate_headers = Vec::new();
+        let mut response = match self.admit(&call, &mut rate_headers).await {
+            Ok(()) => self.attempts(&call).await,
+            Err(error) => Response::error(&error, false),
+        };
+        response.headers.append(&mut rate_headers);
+        response
+    }
+
+    /// Asks the rate limits; a refused request goes no further.
+    async fn admit(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), ApiError> {
+        let Some(core) = self.core() else {
+            return Ok(());
+        };
+        let verdict = core.quotas.admit(call, self.now()).await?;
+        *headers = verdict.headers;
+        let Some(refusal) = verdict.refusal else {
+            return Ok(());
+        };
+        if refusal.audited {
+            let mount = crate::sys::sealed_mount();
+            let request = self.request(call.clone(), mount, Some(core.clone()));
+            self.audit_refusal(&core, &request, &refusal.error).await?;
+        }
+        Err(refusal.error)
+    }
+
+    async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
         let mut last = ApiError::overloaded();
         for _ in 0..MAX_ATTEMPTS {
             let mut needs_token = true;
-            match self.attempt(&call, &mut needs_token).await {
+            match self.attempt(call, &mut needs_token).await {
                 Ok(response) => return response,
                 Err(error) if error.kind() == ErrorKind::Conflict => last = error,
                 Err(error) => return Response::error(&error, needs_token),
@@ -499,20 +541,24 @@ async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
     let relative = relative.trim_end_matches('/');
-    let text = request
-        .mount
-        .engine
+    let engine = &request.mount.engine;
+    let text = engine
         .help(relative)
         .ok_or_else(ApiError::unsupported_path)?;
+    let version = &request.node.settings.version;
+    let openapi = crate::help::openapi(engine.as_ref(), relative, version);
     Ok(Response::json(
         200,
-        &serde_json::json!({ "help": text, "see_also": null }),
+        &serde_json::json!({ "help": text, "see_also": null, "openapi": openapi }),
     ))
 }
 
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
     match found {
         Found::Route(handle, captures) => Ok((handle, captures)),
+        Found::WrongOperation(handle) if handle.route.access == Access::Open => {
+            Err(ApiError::plain(ErrorKind::UnsupportedOperation, ""))
+        }
         Found::WrongOperation(_) => Err(ApiError::unsupported_operation()),
         Found::NoPath => Err(ApiError::unsupported_path()),
     }

@@ -78,7 +78,7 @@ pub fn go_duration_short(secs: u64) -> String {
     out
 }
 
-/// Seconds as Go prints a `time.Duration`: `24h0m0s`, `1m30s`, `0s`.
+/// Seconds as Go prints a `time.Duration`: `768h0m0s`, `1m30s`, `0s`.
 #[must_use]
 pub fn go_duration(secs: u64) -> String {
     let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
@@ -150,6 +150,12 @@ mod tests {
             Timestamp(1_795_563_143_120_000_000).rfc3339(),
             "2026-11-24T23:32:23.12Z"
         );
+    }
+
+    #[test]
+    fn prints_all_parts_of_durations_below_the_first() {
+        let printed = [0, 59, 60, 3600, 2_764_800].map(go_duration);
+        assert_eq!(printed, ["0s", "59s", "1m0s", "1h0m0s", "768h0m0s"]);
     }
 
     #[test]

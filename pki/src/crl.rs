@@ -173,6 +173,12 @@ impl Crl {
         })
     }
 
+    /// `tbsCertList`, which is what was signed.
+    #[must_use]
+    pub fn tbs_der(&self) -> &[u8] {
+        &self.signed
+    }
+
     /// DER of the issuer's `Name`.
     #[must_use]
     pub fn issuer_der(&self) -> &[u8] {

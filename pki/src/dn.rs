@@ -158,7 +158,7 @@ fn write_attribute(writer: &mut Writer, oid: ObjectIdentifier, value: &str) {
     });
 }
 
-/// Alphabet of PrintableString (X.680 §41.4).
+/// Alphabet of `PrintableString` (X.680 §41.4).
 fn is_printable(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&octet)
 }

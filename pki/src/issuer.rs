@@ -112,12 +112,12 @@ impl IssuerExtensions {
         let (ocsp, issuing) = (&urls.ocsp_servers, &urls.issuing_certificates);
         let points = |oid, urls: &[String]| {
             encode_unless(urls.is_empty(), |writer| {
-                write::distribution_points(writer, oid, urls)
+                write::distribution_points(writer, oid, urls);
             })
         };
         Self {
             authority_key_id: encode_unless(false, |writer| {
-                write::authority_key_id(writer, key_id)
+                write::authority_key_id(writer, key_id);
             }),
             authority_info_access: encode_unless(ocsp.is_empty() && issuing.is_empty(), |writer| {
                 write::authority_info_access(writer, ocsp, issuing);

@@ -159,7 +159,7 @@ impl OcspResponse<'_> {
         writer.generalized_time(self.this_update);
         if let Some(next_update) = self.next_update {
             writer.nested(Writer::explicit(0), |writer| {
-                writer.generalized_time(next_update)
+                writer.generalized_time(next_update);
             });
         }
     }

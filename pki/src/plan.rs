@@ -29,6 +29,10 @@ pub struct Plan {
 }
 
 /// The subject of a certificate.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a plan has one subject and is moved a few times"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// DER of the `Name`, byte for byte from a CSR.
@@ -63,7 +67,7 @@ pub struct SubjectAltNames {
     pub others: Vec<OtherName>,
 }
 
-/// An otherName whose value is a UTF8String.
+/// An otherName whose value is a `UTF8String`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherName {
     pub oid: ObjectIdentifier,

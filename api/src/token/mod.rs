@@ -12,7 +12,7 @@ use signet_storage::{Record, Version};
 
 use crate::time::Timestamp;
 
-pub use create::NewToken;
+pub use create::{NewToken, ttl_capped};
 pub use store::TokenStore;
 
 /// How a token is kept.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
+use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
@@ -42,6 +43,7 @@ impl Server {
             version: "1.19.5".into(),
             build_date: String::new(),
             storage_type: "inmem".into(),
+            user_lockout: LockoutSettings::default(),
         };
         let node = Node::new(
             signet_storage::open(&Engine::Inmem).unwrap(),

@@ -48,17 +48,14 @@ impl Writer {
         let start = self.bytes.len();
         content(self);
         let length = self.bytes.len() - start;
-        match u8::try_from(length) {
-            Ok(short @ 0..0x80) => {
-                if let Some(octet) = self.bytes.get_mut(start - 1) {
-                    *octet = short;
-                }
+        if let Ok(short @ 0..0x80) = u8::try_from(length) {
+            if let Some(octet) = self.bytes.get_mut(start - 1) {
+                *octet = short;
             }
-            _ => {
-                let (octets, count) = long_length(length);
-                self.bytes
-                    .splice(start - 1..start, octets.into_iter().take(count));
-            }
+        } else {
+            let (octets, count) = long_length(length);
+            self.bytes
+                .splice(start - 1..start, octets.into_iter().take(count));
         }
     }
 
@@ -68,12 +65,11 @@ impl Writer {
 
     pub(crate) fn primitive(&mut self, tag: u8, content: &[u8]) {
         self.bytes.push(tag);
-        match u8::try_from(content.len()) {
-            Ok(short @ 0..0x80) => self.bytes.push(short),
-            _ => {
-                let (octets, count) = long_length(content.len());
-                self.bytes.extend(octets.into_iter().take(count));
-            }
+        if let Ok(short @ 0..0x80) = u8::try_from(content.len()) {
+            self.bytes.push(short);
+        } else {
+            let (octets, count) = long_length(content.len());
+            self.bytes.extend(octets.into_iter().take(count));
         }
         self.bytes.extend_from_slice(content);
     }

@@ -127,6 +127,12 @@ impl Certificate {
         &self.der
     }
 
+    /// `tbsCertificate`, which is what was signed.
+    #[must_use]
+    pub fn tbs_der(&self) -> &[u8] {
+        self.der.get(self.signed.clone()).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn into_der(self) -> Vec<u8> {
         self.der
@@ -259,9 +265,8 @@ impl Certificate {
         let algorithm = self
             .signature_algorithm
             .ok_or(KeyError::UnknownSignatureAlgorithm)?;
-        let signed = self.der.get(self.signed.clone()).unwrap_or_default();
         let signature = self.der.get(self.signature_start..).unwrap_or_default();
-        signer.verify(algorithm, signed, signature)
+        signer.verify(algorithm, self.tbs_der(), signature)
     }
 }
 

@@ -224,7 +224,7 @@ proptest! {
         value: Vec<u8>,
     ) {
         let mut plan: Plan = leaf_plan("");
-        plan.subject = Subject::Attributes(SubjectAttributes { common_name, organization, ..Default::default() });
+        plan.subject = Subject::Attributes(SubjectAttributes { organization, common_name, ..Default::default() });
         plan.sans.dns = dns;
         plan.sans.uris = uris;
         plan.sans.ips = ips;
@@ -232,7 +232,7 @@ proptest! {
         plan.validity.not_after = NOW.plus_secs(seconds);
         plan.copied_extensions = vec![RawExtension { oid: "1.2.3.4".parse().unwrap(), critical, value }];
         let (subject, sans) = (plan.subject.to_der().into_owned(), plan.sans.clone());
-        let issuer = ISSUER.with(|issuer| std::rc::Rc::clone(issuer));
+        let issuer = ISSUER.with(std::rc::Rc::clone);
         let certificate = issue(&issuer, plan, &leaf_key(), 9);
         prop_assert_eq!(certificate.subject_der(), subject);
         prop_assert_eq!(certificate.subject_alt_names(), Ok(sans));
@@ -241,7 +241,7 @@ proptest! {
 
     #[test]
     fn no_damage_makes_parsing_panic_or_a_signature_hold(position: prop::sample::Index, octet in 1_u8..) {
-        let issuer = ISSUER.with(|issuer| std::rc::Rc::clone(issuer));
+        let issuer = ISSUER.with(std::rc::Rc::clone);
         let mut der = issue(&issuer, leaf_plan("a.example.com"), &leaf_key(), 9).into_der();
         let at = position.index(der.len());
         der[at] ^= octet;

@@ -15,7 +15,7 @@ use crate::plan::{RawExtension, SubjectAltNames};
 /// A certificate request whose signature has not been looked at.
 #[derive(Clone, Debug)]
 pub struct Csr {
-    /// `certificationRequestInfo`, which is what was signed.
+    /// `certificationRequestInfo`.
     signed: Vec<u8>,
     subject: Vec<u8>,
     name: NameView,
@@ -99,6 +99,12 @@ impl Csr {
             signature_algorithm: SignatureAlgorithm::from_identifier(algorithm.whole),
             signature: signature.to_vec(),
         })
+    }
+
+    /// `certificationRequestInfo`, which is what was signed.
+    #[must_use]
+    pub fn info_der(&self) -> &[u8] {
+        &self.signed
     }
 
     /// DER of the subject `Name`.

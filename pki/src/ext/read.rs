@@ -40,7 +40,7 @@ fn extension(reader: &mut Reader<'_>) -> Result<RawExtension, Malformed> {
 }
 
 /// `SubjectAltName` (RFC 5280 §4.2.1.6). Name types other than those of [`SubjectAltNames`] and
-/// otherNames that are not UTF8String are passed over.
+/// otherNames that are not `UTF8String` are passed over.
 pub(crate) fn subject_alt_names(value: &[u8]) -> Result<SubjectAltNames, Malformed> {
     let mut names = SubjectAltNames::default();
     let mut reader = Reader::inside(value, Tag::Sequence)?;

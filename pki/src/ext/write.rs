@@ -144,16 +144,16 @@ pub(crate) fn has_qualifiers(policy: &PolicyInformation) -> bool {
 }
 
 fn policy_qualifiers(writer: &mut Writer, policy: &PolicyInformation) {
-    if let Some(notice) = &policy.notice {
-        writer.sequence(|writer| {
-            writer.oid(oid::QUALIFIER_USER_NOTICE);
-            writer.sequence(|writer| writer.utf8_string(notice));
-        });
-    }
     if let Some(cps) = &policy.cps {
         writer.sequence(|writer| {
             writer.oid(oid::QUALIFIER_CPS);
             writer.ia5_string(cps);
+        });
+    }
+    if let Some(notice) = &policy.notice {
+        writer.sequence(|writer| {
+            writer.oid(oid::QUALIFIER_USER_NOTICE);
+            writer.sequence(|writer| writer.utf8_string(notice));
         });
     }
 }
@@ -192,7 +192,7 @@ pub(crate) fn distribution_points(writer: &mut Writer, oid: ObjectIdentifier, ur
 /// `CRLNumber` (RFC 5280 §5.2.3). Not critical.
 pub(crate) fn crl_number(writer: &mut Writer, number: u64) {
     extension(writer, oid::CRL_NUMBER, false, |writer| {
-        writer.small_unsigned(number)
+        writer.small_unsigned(number);
     });
 }
 
@@ -205,7 +205,7 @@ pub(crate) fn delta_crl_indicator(writer: &mut Writer, base_number: u64) {
 
 pub(crate) fn raw(writer: &mut Writer, raw: &RawExtension) {
     extension(writer, raw.oid, raw.critical, |writer| {
-        writer.raw(&raw.value)
+        writer.raw(&raw.value);
     });
 }
 

@@ -1,6 +1,10 @@
 //! What others think of our certificates, requests, CRLs and OCSP responses; and the samples that
 //! unit tests share.
 
+mod openssl;
+mod reference;
+mod webpki_on_ring;
+
 use std::sync::Arc;
 
 use const_oid::ObjectIdentifier;
@@ -104,8 +108,11 @@ pub(crate) fn issue(issuer: &Issuer, plan: Plan, key: &PublicKey, number: u8) ->
 
 /// An authority below `parent`.
 pub(crate) fn intermediate(parent: &Issuer, common_name: &str, number: u8) -> Issuer {
+    intermediate_with(parent, authority_plan(common_name, None), number)
+}
+
+pub(crate) fn intermediate_with(parent: &Issuer, plan: Plan, number: u8) -> Issuer {
     let key = Arc::new(PrivateKey::generate(P256).unwrap());
-    let plan = authority_plan(common_name, None);
     let certificate = issue(parent, plan, key.public_key(), number);
     Issuer::new(certificate, key, &AiaUrls::default()).unwrap()
 }

@@ -13,6 +13,7 @@ mod names;
 pub(crate) mod oid_text;
 mod patterns;
 mod refusal;
+mod reissue;
 mod sans;
 mod template;
 pub(crate) mod timestamp;
@@ -38,6 +39,7 @@ pub use key::{IssueKey, issue_key};
 pub use leaf::LeafRequest;
 pub use oid_text::OidTextError;
 pub use refusal::{HexFault, Origin, Refusal};
+pub use reissue::{ReissueError, reissue};
 pub use template::Identity;
 pub use timestamp::TimestampError;
 pub use validity::{LeafNotAfterBehavior, MountLifetimes};
@@ -83,7 +85,7 @@ impl CsrFacts {
 
 impl KeyFacts {
     fn of(csr: &Csr) -> Self {
-        let (kind, bits) = match csr.public_key().map(|key| key.kind()) {
+        let (kind, bits) = match csr.public_key().map(keys::PublicKey::kind) {
             Ok(kind @ keys::KeyKind::Rsa { .. }) => (KeyKind::Rsa, kind.bits()),
             Ok(kind @ keys::KeyKind::Ec(_)) => (KeyKind::Ec, kind.bits()),
             Ok(keys::KeyKind::Ed25519) => (KeyKind::Ed25519, 0),

@@ -25,8 +25,9 @@ impl Pki {
             let text = format!("could not fetch the CA certificate (was one set?): {detail}");
             ApiError::listed(ErrorKind::Internal, text)
         };
-        let issuer: &Arc<IssuerState> =
-            state.issuer(reference).map_err(|error: NotFound| could_not_fetch(&error))?;
+        let issuer: &Arc<IssuerState> = state
+            .issuer(reference)
+            .map_err(|error: NotFound| could_not_fetch(&error))?;
         let record = &issuer.record;
         let signer = match &issuer.signer {
             Ok(signer) => signer,
@@ -68,7 +69,11 @@ impl Pki {
         let serial = self.new_serial(now)?;
         let signed = if is_slow(issuer.key().kind()) {
             let issuer = issuer.clone();
-            self.env.environment.pool.run(move || vetted.build(&issuer, serial).sign()).await?
+            self.env
+                .environment
+                .pool
+                .run(move || vetted.build(&issuer, serial).sign())
+                .await?
         } else {
             vetted.build(issuer, serial).sign()
         };
@@ -80,7 +85,11 @@ impl Pki {
     /// Makes a key pair.
     pub(super) async fn generate_key(&self, kind: KeyKind) -> Result<PrivateKey, ApiError> {
         let made = if is_slow(kind) {
-            self.env.environment.key_pool.run(move || PrivateKey::generate(kind)).await?
+            self.env
+                .environment
+                .key_pool
+                .run(move || PrivateKey::generate(kind))
+                .await?
         } else {
             PrivateKey::generate(kind)
         };
@@ -111,7 +120,7 @@ impl Pki {
 
 /// Would one operation with such a key hold up other requests? (About 25 µs with P-256 and
 /// Ed25519, from 100 µs to 100 ms with the others.)
-fn is_slow(kind: KeyKind) -> bool {
+pub(super) fn is_slow(kind: KeyKind) -> bool {
     use signet_pki::key::Curve;
     !matches!(kind, KeyKind::Ec(Curve::P256) | KeyKind::Ed25519)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use signet_pki::serial::SerialNumber;
+use signet_pki::vet::LeafNotAfterBehavior;
 use signet_storage::Record;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,8 @@ pub(super) const CONFIG: &str = "config/";
 pub(super) const ISSUERS_CONFIG: &str = "config/issuers";
 pub(super) const KEYS_CONFIG: &str = "config/keys";
 pub(super) const URLS_CONFIG: &str = "config/urls";
+/// Changes with every change of issuers or keys, which therefore cannot pass each other.
+pub(super) const REVISION: &str = "issuers-revision";
 pub(super) const CLUSTER_CONFIG: &str = "config/cluster";
 
 pub(super) fn issuer_path(id: &str) -> String {
@@ -58,7 +61,7 @@ pub(super) struct IssuerRecord {
     pub(super) manual_chain: Vec<String>,
     pub(super) usage: Usage,
     #[serde(default)]
-    pub(super) leaf_not_after: LeafNotAfter,
+    pub(super) leaf_not_after: LeafNotAfterBehavior,
     /// As the API names it; empty for the key's default.
     #[serde(default)]
     pub(super) revocation_signature_algorithm: String,
@@ -83,8 +86,11 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) const ALL: Self =
-        Self { crl_signing: true, issuing_certificates: true, ocsp_signing: true };
+    pub(super) const ALL: Self = Self {
+        crl_signing: true,
+        issuing_certificates: true,
+        ocsp_signing: true,
+    };
 
     /// The names, sorted, joined by commas.
     pub(super) fn names(self) -> String {
@@ -103,16 +109,6 @@ impl Usage {
     }
 }
 
-/// What happens when a leaf would outlive its issuer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LeafNotAfter {
-    #[default]
-    Err,
-    Permit,
-    Truncate,
-}
-
 /// URLs that certificates point to, as configured: templates not yet filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -122,6 +118,20 @@ pub(super) struct AiaConfig {
     pub(super) delta_crl_distribution_points: Vec<String>,
     pub(super) ocsp_servers: Vec<String>,
     pub(super) enable_templating: bool,
+}
+
+impl AiaConfig {
+    pub(super) fn any_contains(&self, template: &str) -> bool {
+        [
+            &self.issuing_certificates,
+            &self.crl_distribution_points,
+            &self.delta_crl_distribution_points,
+            &self.ocsp_servers,
+        ]
+        .into_iter()
+        .flatten()
+        .any(|url| url.contains(template))
+    }
 }
 
 impl Record for AiaConfig {
@@ -142,7 +152,9 @@ pub(super) struct KeyRecord {
 
 impl std::fmt::Debug for KeyRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyRecord").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("KeyRecord")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -214,11 +226,18 @@ impl CertificateRecord {
         let (header, rest) = bytes.split_first_chunk::<2>().ok_or_else(damaged)?;
         let [format, length] = *header;
         if format != Self::FORMAT {
-            return Err(ApiError::internal(format!("stored certificate has format {format}")));
+            return Err(ApiError::internal(format!(
+                "stored certificate has format {format}"
+            )));
         }
-        let (id, der) = rest.split_at_checked(usize::from(length)).ok_or_else(damaged)?;
+        let (id, der) = rest
+            .split_at_checked(usize::from(length))
+            .ok_or_else(damaged)?;
         let issuer_id = std::str::from_utf8(id).map_err(|_| damaged())?.to_owned();
-        Ok(Self { issuer_id, der: der.to_vec() })
+        Ok(Self {
+            issuer_id,
+            der: der.to_vec(),
+        })
     }
 }
 
@@ -252,7 +271,9 @@ mod base64_bytes {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+        STANDARD
+            .decode(String::deserialize(deserializer)?)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -273,7 +294,10 @@ mod secret_base64 {
         deserializer: D,
     ) -> Result<Zeroizing<Vec<u8>>, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        STANDARD.decode(text.as_bytes()).map(Zeroizing::new).map_err(D::Error::custom)
+        STANDARD
+            .decode(text.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -285,7 +309,13 @@ mod tests {
     fn certificate_records_survive_the_round_trip() {
         let id = "0cd8cea9-5781-86a5-03d6-736a57348dd0";
         let decoded = CertificateRecord::decode(&CertificateRecord::encode(id, b"der")).unwrap();
-        assert_eq!(decoded, CertificateRecord { issuer_id: id.into(), der: b"der".to_vec() });
+        assert_eq!(
+            decoded,
+            CertificateRecord {
+                issuer_id: id.into(),
+                der: b"der".to_vec()
+            }
+        );
         for damaged in [&b""[..], b"\x01", b"\x01\x05abc", b"\x02\x00"] {
             assert!(CertificateRecord::decode(damaged).is_err());
         }

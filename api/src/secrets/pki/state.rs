@@ -1,5 +1,6 @@
 //! Issuers, keys and configuration of a mount, parsed once and kept until they change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,13 +11,14 @@ use signet_pki::cert::Certificate;
 use signet_pki::issuer::{AiaUrls, Issuer};
 use signet_pki::key::PrivateKey;
 use signet_pki::role::Role;
-use signet_storage::{Observer, Record, View};
+use signet_storage::{Observer, Record, Version, View};
 
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::authorities::Revision;
 use crate::secrets::pki::records::{
     AiaConfig, CLUSTER_CONFIG, CONFIG, ClusterConfig, ISSUERS, ISSUERS_CONFIG, IssuerRecord,
-    IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, URLS_CONFIG, role_path,
+    IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, REVISION, URLS_CONFIG, role_path,
 };
 
 /// Roles kept in memory.
@@ -36,6 +38,8 @@ pub(super) struct State {
     pub(super) keys_config: KeysConfig,
     pub(super) urls: AiaConfig,
     pub(super) cluster: ClusterConfig,
+    /// What a change of issuers or keys must find unchanged.
+    pub(super) revision: Option<Version>,
 }
 
 /// An issuer, ready to sign if it can.
@@ -43,12 +47,36 @@ pub(super) struct State {
 pub(super) struct IssuerState {
     pub(super) record: IssuerRecord,
     pub(super) certificate: Certificate,
-    /// With a newline at the end.
-    pub(super) pem: String,
-    /// Its chain as PEM, itself first, each with a newline at the end.
-    pub(super) chain_pem: Vec<String>,
+    /// Itself.
+    pub(super) link: Arc<ChainLink>,
+    /// Its chain, itself first unless the operator arranged it.
+    pub(super) chain: Vec<Arc<ChainLink>>,
     /// Why it cannot sign, in the words of the API.
     pub(super) signer: Result<Arc<Issuer>, CannotSign>,
+}
+
+/// A certificate of a chain, written once.
+#[derive(Debug)]
+pub(super) struct ChainLink {
+    /// With a newline at the end.
+    pub(super) pem: String,
+    pub(super) der: Vec<u8>,
+    pub(super) is_root: bool,
+}
+
+impl ChainLink {
+    fn of(certificate: &Certificate) -> Arc<Self> {
+        Arc::new(Self {
+            pem: certificate.to_pem(),
+            der: certificate.der().to_vec(),
+            is_root: certificate.is_self_issued(),
+        })
+    }
+
+    /// Without a newline at the end.
+    pub(super) fn trimmed_pem(&self) -> &str {
+        self.pem.trim_end()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +114,10 @@ impl Observer for StateCache {
         for path in paths {
             if let Some(name) = path.strip_prefix("role/") {
                 self.roles.remove(name);
-            } else if [ISSUERS, KEYS, CONFIG].iter().any(|prefix| path.starts_with(prefix)) {
+            } else if [ISSUERS, KEYS, CONFIG, REVISION]
+                .iter()
+                .any(|prefix| path.starts_with(prefix))
+            {
                 self.state.store(None);
             }
         }
@@ -148,40 +179,61 @@ impl Record for RoleRecord {
 
 impl State {
     async fn load(view: &View) -> Result<Self, ApiError> {
+        // First: whatever changes after this is read makes a change based on it fail.
+        let revision = view
+            .record::<Revision>(REVISION)
+            .await?
+            .map(|stored| stored.version);
         let urls: AiaConfig = config(view, URLS_CONFIG).await?;
         let cluster: ClusterConfig = config(view, CLUSTER_CONFIG).await?;
         let mut keys = Vec::new();
-        for (_, stored) in view.scan_records::<KeyRecord>(KEYS, None, MAX_OBJECTS).await? {
+        for (_, stored) in view
+            .scan_records::<KeyRecord>(KEYS, None, MAX_OBJECTS)
+            .await?
+        {
             let key = PrivateKey::from_der(&stored.value.pkcs8).map_err(ApiError::internal)?;
-            keys.push(Arc::new(KeyState { record: stored.value, key: Arc::new(key) }));
+            keys.push(Arc::new(KeyState {
+                record: stored.value,
+                key: Arc::new(key),
+            }));
         }
         let mut parsed = Vec::new();
-        for (_, stored) in view.scan_records::<IssuerRecord>(ISSUERS, None, MAX_OBJECTS).await? {
+        for (_, stored) in view
+            .scan_records::<IssuerRecord>(ISSUERS, None, MAX_OBJECTS)
+            .await?
+        {
             let der = stored.value.certificate.clone();
             let certificate = Certificate::parse_der(der).map_err(ApiError::internal)?;
             parsed.push((stored.value, certificate));
         }
-        let pem_of = |id: &String| {
-            parsed.iter().find(|(record, _)| record.id == *id).map(|(_, c)| c.to_pem())
-        };
-        let chains: Vec<Vec<String>> = parsed
+        let links: HashMap<String, Arc<ChainLink>> = parsed
             .iter()
-            .map(|(record, _)| {
-                let ids =
-                    if record.manual_chain.is_empty() { &record.chain } else { &record.manual_chain };
-                ids.iter().filter_map(pem_of).collect()
-            })
+            .map(|(record, certificate)| (record.id.clone(), ChainLink::of(certificate)))
             .collect();
-        let issuers = parsed
-            .into_iter()
-            .zip(chains)
-            .map(|((record, certificate), chain_pem)| {
-                let key = keys.iter().find(|key| key.record.id == record.key_id);
-                let signer = signer(&record, &certificate, key, &urls, &cluster);
-                let pem = certificate.to_pem();
-                Arc::new(IssuerState { record, certificate, pem, chain_pem, signer })
-            })
-            .collect();
+        let mut issuers = Vec::new();
+        for (record, certificate) in parsed {
+            let Some(link) = links.get(&record.id).cloned() else {
+                continue;
+            };
+            let chain_ids = if record.manual_chain.is_empty() {
+                &record.chain
+            } else {
+                &record.manual_chain
+            };
+            let chain = chain_ids
+                .iter()
+                .filter_map(|id| links.get(id).cloned())
+                .collect();
+            let key = keys.iter().find(|key| key.record.id == record.key_id);
+            let signer = signer(&record, &certificate, key, &urls, &cluster);
+            issuers.push(Arc::new(IssuerState {
+                record,
+                certificate,
+                link,
+                chain,
+                signer,
+            }));
+        }
         Ok(Self {
             issuers,
             keys,
@@ -189,6 +241,7 @@ impl State {
             keys_config: config(view, KEYS_CONFIG).await?,
             urls,
             cluster,
+            revision,
         })
     }
 
@@ -205,7 +258,11 @@ impl State {
         self.issuers
             .iter()
             .find(|issuer| issuer.record.id == wanted)
-            .or_else(|| self.issuers.iter().find(|issuer| issuer.record.name == wanted))
+            .or_else(|| {
+                self.issuers
+                    .iter()
+                    .find(|issuer| issuer.record.name == wanted)
+            })
             .ok_or_else(|| NotFound::Issuer(reference.to_owned()))
     }
 
@@ -298,5 +355,9 @@ async fn config<T: Record + Default + DeserializeOwned>(
     view: &View,
     path: &str,
 ) -> Result<T, ApiError> {
-    Ok(view.record::<T>(path).await?.map(|stored| stored.value).unwrap_or_default())
+    Ok(view
+        .record::<T>(path)
+        .await?
+        .map(|stored| stored.value)
+        .unwrap_or_default())
 }

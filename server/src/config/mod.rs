@@ -1,0 +1,3 @@
+//! Everything that is set from outside: the process environment.
+
+pub(crate) mod env;
