@@ -55,14 +55,8 @@ pub(crate) fn add_paths(
     }
 }
 
-fn describe_path(
-    item: &mut Map<String, Value>,
-    place: &Place<'_>,
-    row: &RowInfo,
-    route: &Route,
-) {
-    item.entry("description")
-        .or_insert_with(|| row.help.into());
+fn describe_path(item: &mut Map<String, Value>, place: &Place<'_>, row: &RowInfo, route: &Route) {
+    item.entry("description").or_insert_with(|| row.help.into());
     match route.access {
         Access::Sudo => {
             item.insert("x-vault-sudo".into(), true.into());
@@ -107,10 +101,7 @@ fn describe_path(
         }
         return;
     }
-    item.insert(
-        verb.to_owned(),
-        operation(place, row, route, &captures),
-    );
+    item.insert(verb.to_owned(), operation(place, row, route, &captures));
 }
 
 fn operation(place: &Place<'_>, row: &RowInfo, route: &Route, captures: &[&str]) -> Value {

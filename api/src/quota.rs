@@ -340,10 +340,7 @@ impl Bucket {
         let interval_nanos = u128::from(limit.interval_secs.max(1)) * ONE;
         let elapsed = u128::try_from(now.0.saturating_sub(self.filled_at.0)).unwrap_or(0);
         let refill = elapsed.saturating_mul(rate) / interval_nanos;
-        self.left = self
-            .left
-            .saturating_add(refill)
-            .min(limit.capacity_nanos());
+        self.left = self.left.saturating_add(refill).min(limit.capacity_nanos());
         self.filled_at = now.max(self.filled_at);
         if self.left >= ONE {
             self.left -= ONE;
@@ -405,7 +402,9 @@ mod tests {
         let limit = limit("", 2.0);
         let start = Timestamp::from_secs(1000);
         let mut bucket = Bucket::full(&limit, start);
-        let taken: Vec<_> = (0..3).map(|_| admitted(&mut bucket, &limit, start)).collect();
+        let taken: Vec<_> = (0..3)
+            .map(|_| admitted(&mut bucket, &limit, start))
+            .collect();
         assert_eq!(taken, [true, true, false]);
         let half_a_second_later = Timestamp(start.0 + 500_000_000);
         assert!(admitted(&mut bucket, &limit, half_a_second_later));

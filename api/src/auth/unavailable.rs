@@ -93,10 +93,7 @@ impl<M: Method> Endpoint for LoginBelow<M> {
     const ROUTES: &'static [Route] = &[Route::unauthenticated(Op::Write, "login/{name:any}")];
     const HELP: &'static str = "Refuses every login.";
 
-    async fn handle(
-        _cx: Cx<'_, Unavailable<M>>,
-        params: LoginParams,
-    ) -> Result<Reply, ApiError> {
+    async fn handle(_cx: Cx<'_, Unavailable<M>>, params: LoginParams) -> Result<Reply, ApiError> {
         let _nobody = params.name;
         Err(refused::<M>())
     }

@@ -92,9 +92,7 @@ impl Node {
         let nonce = uuid(self.rng())?;
         let mut guard = self.ceremonies.generate_root.lock();
         if guard.is_some() {
-            return Err(ApiError::bad_request(
-                "root generation already in progress",
-            ));
+            return Err(ApiError::bad_request("root generation already in progress"));
         }
         *guard = Some(Attempt {
             nonce: nonce.clone(),

@@ -23,7 +23,7 @@ pub use generate_root::{GenerateRootStatus, OTP_LENGTH};
 pub use initialize::{Initialized, RecoveryShares};
 pub use rekey::{NewShares, RekeyStatus, RekeyStep, Target, VerifyStatus, VerifyStep};
 pub use rotation::RotationConfig;
-pub use shares::parse_share;
+pub use shares::{Share, parse_share};
 pub use unseal::SealStatus;
 
 /// The ceremonies under way, at most one of each kind; nothing of them is stored.

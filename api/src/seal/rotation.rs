@@ -79,8 +79,7 @@ impl Node {
         }
         let key = core.store.key_status();
         let age_nanos = now.unix_nanos().saturating_sub(key.install_time_unix_nanos);
-        let is_old =
-            config.interval_secs > 0 && age_nanos / 1_000_000_000 >= config.interval_secs;
+        let is_old = config.interval_secs > 0 && age_nanos / 1_000_000_000 >= config.interval_secs;
         if is_old || key.encryptions >= config.max_operations {
             self.rotate(core).await?;
         }

@@ -123,10 +123,7 @@ mod tests {
     fn refuses_what_cannot_be_a_share() {
         for (text, message) in [
             ("zz!!", "'key' must be a valid hex or base64 string"),
-            (
-                "aabb",
-                "invalid key: key is shorter than minimum 16 bytes",
-            ),
+            ("aabb", "invalid key: key is shorter than minimum 16 bytes"),
             (
                 &"ab".repeat(34),
                 "invalid key: key is longer than maximum 33 bytes",

@@ -22,7 +22,8 @@ impl Endpoint for ReadAttempt {
         Route::unauthenticated(Op::Read, "generate-root/attempt"),
         Route::token(Op::Read, "generate-root-token/attempt"),
     ];
-    const HELP: &'static str = "Read the configuration and progress of the current root generation attempt.";
+    const HELP: &'static str =
+        "Read the configuration and progress of the current root generation attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
         let door = Door::enter(cx).await?;
@@ -100,8 +101,7 @@ impl Endpoint for UpdateAttempt {
         Route::unauthenticated(Op::Write, "generate-root/update"),
         Route::token(Op::Write, "generate-root-token/update"),
     ];
-    const HELP: &'static str =
-        "Enter a single share to progress the root generation attempt.";
+    const HELP: &'static str = "Enter a single share to progress the root generation attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, params: ShareParams) -> Result<Reply, ApiError> {
         let share = params.share()?;

@@ -56,8 +56,10 @@ impl Endpoint for VisibleMount {
     type Engine = Sys;
     type Params = PathParams;
 
-    const ROUTES: &'static [Route] =
-        &[Route::unauthenticated(Op::Read, "internal/ui/mounts/{path:path}")];
+    const ROUTES: &'static [Route] = &[Route::unauthenticated(
+        Op::Read,
+        "internal/ui/mounts/{path:path}",
+    )];
     const HELP: &'static str = "Information about the mount that a path belongs to.";
 
     async fn handle(cx: Cx<'_, Sys>, params: PathParams) -> Result<Reply, ApiError> {

@@ -43,8 +43,8 @@ pub(super) fn read_enable_config(
     })?;
     let default = ttl(&given.default_lease_ttl)
         .map_err(|error| unparsable("default", &given.default_lease_ttl, &error))?;
-    let max =
-        ttl(&given.max_lease_ttl).map_err(|error| unparsable("max", &given.max_lease_ttl, &error))?;
+    let max = ttl(&given.max_lease_ttl)
+        .map_err(|error| unparsable("max", &given.max_lease_ttl, &error))?;
     let (default, max) = (default.unwrap_or(0), max.unwrap_or(0));
     if max != 0 && default > max {
         return Err(ApiError::bad_request(
@@ -63,7 +63,10 @@ pub(super) fn read_enable_config(
         options: given.options.map(|options| options.0),
         ..MountConfig::default()
     };
-    set_list(&mut config.allowed_response_headers, given.allowed_response_headers);
+    set_list(
+        &mut config.allowed_response_headers,
+        given.allowed_response_headers,
+    );
     set_list(
         &mut config.audit_non_hmac_request_keys,
         given.audit_non_hmac_request_keys,
@@ -208,7 +211,10 @@ impl TuneParams {
         if let Some(description) = self.description {
             config.description = description;
         }
-        set_list(&mut config.allowed_response_headers, self.allowed_response_headers);
+        set_list(
+            &mut config.allowed_response_headers,
+            self.allowed_response_headers,
+        );
         set_list(
             &mut config.audit_non_hmac_request_keys,
             self.audit_non_hmac_request_keys,
@@ -298,8 +304,8 @@ fn read_lockout(
     mut given: Map<String, Value>,
     current: Option<LockoutConfig>,
 ) -> Result<LockoutConfig, ApiError> {
-    let given = LockoutParams::take(&mut given)
-        .map_err(|error| ApiError::bad_request(error.text()))?;
+    let given =
+        LockoutParams::take(&mut given).map_err(|error| ApiError::bad_request(error.text()))?;
     let mut lockout = current.unwrap_or_default();
     if let Some(Seconds(secs)) = given.lockout_counter_reset_duration {
         lockout.counter_reset_secs = secs;

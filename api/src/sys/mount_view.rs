@@ -136,10 +136,7 @@ fn lockout_fields(lockout: &crate::mount::LockoutConfig) -> [(String, Value); 4]
             lockout.counter_reset_secs.into(),
         ),
         ("user_lockout_disable".into(), lockout.disabled.into()),
-        (
-            "user_lockout_duration".into(),
-            lockout.duration_secs.into(),
-        ),
+        ("user_lockout_duration".into(), lockout.duration_secs.into()),
         ("user_lockout_threshold".into(), lockout.threshold.into()),
     ]
 }

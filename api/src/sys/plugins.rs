@@ -81,8 +81,7 @@ impl Endpoint for ReadPlugin {
     type Engine = Sys;
     type Params = PluginParams;
 
-    const ROUTES: &'static [Route] =
-        &[Route::sudo(Op::Read, "plugins/catalog/{type}/{name}")];
+    const ROUTES: &'static [Route] = &[Route::sudo(Op::Read, "plugins/catalog/{type}/{name}")];
     const HELP: &'static str = "Return the configuration data for the plugin with the given name.";
 
     async fn handle(cx: Cx<'_, Sys>, params: PluginParams) -> Result<Reply, ApiError> {
@@ -107,8 +106,7 @@ impl Endpoint for RegisterPlugin {
     type Engine = Sys;
     type Params = PluginParams;
 
-    const ROUTES: &'static [Route] =
-        &[Route::sudo(Op::Write, "plugins/catalog/{type}/{name}")];
+    const ROUTES: &'static [Route] = &[Route::sudo(Op::Write, "plugins/catalog/{type}/{name}")];
     const HELP: &'static str = "Register a plugin. Not supported: all engines are built in.";
 
     async fn handle(_cx: Cx<'_, Sys>, _params: PluginParams) -> Result<Reply, ApiError> {

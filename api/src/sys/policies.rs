@@ -42,10 +42,7 @@ impl Endpoint for ListLegacyPolicies {
     ];
     const HELP: &'static str = "List the configured access control policies.";
 
-    async fn handle(
-        cx: Cx<'_, Sys>,
-        _params: crate::params::NoParams,
-    ) -> Result<Reply, ApiError> {
+    async fn handle(cx: Cx<'_, Sys>, _params: crate::params::NoParams) -> Result<Reply, ApiError> {
         let names = cx.core()?.policies.names().await?;
         Reply::flattened(json!({ "keys": names, "policies": names }))
     }

@@ -224,7 +224,9 @@ fn checked_path(core: &Core, path: &str) -> Result<String, ApiError> {
     }
     let bare = path.trim_end_matches('/');
     match core.mounts.route(&format!("{bare}/")) {
-        None => Err(ApiError::bad_request(format!("invalid mount path {path:?}"))),
+        None => Err(ApiError::bad_request(format!(
+            "invalid mount path {path:?}"
+        ))),
         Some((mount, _)) if mount.path.trim_end_matches('/') == bare => Ok(mount.path.clone()),
         Some(_) => Ok(bare.to_owned()),
     }

@@ -74,9 +74,10 @@ impl Endpoint for StartRekey {
                 "cannot request a backup of the new keys without providing PGP keys for encryption",
             ));
         }
-        let config = SealConfig::shamir(params.secret_shares, params.secret_threshold).map_err(
-            |error| ApiError::bad_request(format!("invalid rekey seal configuration: {error}")),
-        )?;
+        let config =
+            SealConfig::shamir(params.secret_shares, params.secret_threshold).map_err(|error| {
+                ApiError::bad_request(format!("invalid rekey seal configuration: {error}"))
+            })?;
         if !params.pgp_keys.0.is_empty() {
             if params.pgp_keys.0.len() != usize::from(config.secret_shares) {
                 return Err(ApiError::bad_request(
@@ -224,8 +225,7 @@ impl Endpoint for RestartVerify {
         Route::token(Op::Delete, "rotate/root/verify"),
         Route::token(Op::Delete, "rotate/recovery/verify"),
     ];
-    const HELP: &'static str =
-        "Discards the shares provided for verification; the rekey goes on.";
+    const HELP: &'static str = "Discards the shares provided for verification; the rekey goes on.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
         let door = Door::enter(cx).await?;

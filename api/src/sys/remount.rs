@@ -103,7 +103,10 @@ async fn remember(
     const OLD_ONES_AT_ONCE: usize = 100;
     let moves = moves(core);
     let mut batch = Batch::default();
-    for (old, stored) in moves.scan_records::<Move>("", None, OLD_ONES_AT_ONCE).await? {
+    for (old, stored) in moves
+        .scan_records::<Move>("", None, OLD_ONES_AT_ONCE)
+        .await?
+    {
         if now.secs_since(stored.value.at) > KEPT_SECS {
             moves.delete(&mut batch, &old);
         }
@@ -130,8 +133,7 @@ impl Endpoint for RemountStatus {
     type Engine = Sys;
     type Params = RemountStatusParams;
 
-    const ROUTES: &'static [Route] =
-        &[Route::token(Op::Read, "remount/status/{migration_id:any}")];
+    const ROUTES: &'static [Route] = &[Route::token(Op::Read, "remount/status/{migration_id:any}")];
     const HELP: &'static str = "Check the status of a mount move operation.";
 
     async fn handle(cx: Cx<'_, Sys>, params: RemountStatusParams) -> Result<Reply, ApiError> {

@@ -79,9 +79,9 @@ impl Endpoint for RandomBytes {
         cx.node.rng().fill(&mut random)?;
         let reply = Reply::data(json!({ "random_bytes": encoding.encode(&random) }))?;
         Ok(match source.as_str() {
-            "all" | "seal" => reply.warn(
-                "no seal/entropy augmentation available, using platform entropy source",
-            ),
+            "all" | "seal" => {
+                reply.warn("no seal/entropy augmentation available, using platform entropy source")
+            }
             _ => reply,
         })
     }
@@ -142,7 +142,6 @@ fn algorithm(name: &str) -> Option<&'static Algorithm> {
         "sha2-256" => &digest::SHA256,
         "sha2-384" => &digest::SHA384,
         "sha2-512" => &digest::SHA512,
-        "sha3-224" => &digest::SHA3_224,
         "sha3-256" => &digest::SHA3_256,
         "sha3-384" => &digest::SHA3_384,
         "sha3-512" => &digest::SHA3_512,
