@@ -72,6 +72,18 @@ pub struct MountRecord {
     pub config: MountConfig,
 }
 
+/// A mount that is to be made.
+#[derive(Debug)]
+pub struct NewMount<'a> {
+    /// The full path; ends in `/`.
+    pub path: &'a str,
+    pub kind: &'a str,
+    pub config: MountConfig,
+    pub local: bool,
+    pub seal_wrap: bool,
+    pub external_entropy_access: bool,
+}
+
 /// A mount in service.
 pub struct Mount {
     pub path: String,
@@ -264,23 +276,18 @@ impl MountTable {
         all
     }
 
-    /// Mounts an engine. `path` is the full path and ends in `/`.
+    /// Mounts an engine.
     ///
     /// # Errors
     /// A path that is in use or reserved, or a kind that does not exist.
-    pub async fn mount(
-        &self,
-        path: &str,
-        kind: &str,
-        config: MountConfig,
-        local: bool,
-        seal_wrap: bool,
-    ) -> Result<(), ApiError> {
+    pub async fn mount(&self, new: NewMount<'_>) -> Result<(), ApiError> {
         let _changing = self.changing.lock().await;
-        self.check_free(path)?;
-        registry::check_kind(path, kind)?;
-        let mut record = self.new_record(path, kind, config)?;
-        (record.local, record.seal_wrap) = (local, seal_wrap);
+        self.check_free(new.path)?;
+        registry::check_kind(new.path, new.kind)?;
+        let mut record = self.new_record(new.path, new.kind, new.config)?;
+        record.local = new.local;
+        record.seal_wrap = new.seal_wrap;
+        record.external_entropy_access = new.external_entropy_access;
         let mount = self.bring_up(record.clone()).await?;
         let (mut table, version) = self.load().await?;
         table.mounts.push(record);
@@ -361,7 +368,9 @@ impl MountTable {
         Ok(())
     }
 
-    fn check_free(&self, path: &str) -> Result<(), ApiError> {
+    /// # Errors
+    /// When a mount is at, above or below `path`.
+    pub fn check_free(&self, path: &str) -> Result<(), ApiError> {
         let in_use = self
             .by_path
             .load()

@@ -20,6 +20,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
+use signet_api::seal::StaticSeal;
 use signet_storage::Engine;
 use zeroize::Zeroizing;
 
@@ -28,7 +29,6 @@ pub(crate) use self::declared::{AuditDevice, Telemetry};
 use self::env::Environment;
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
-pub(crate) use self::seal::StaticSeal;
 use self::section::{Place, Report, Section};
 pub(crate) use self::storage::Storage;
 pub(crate) use self::tls::{ClientCertificates, TlsSettings, Versions};

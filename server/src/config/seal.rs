@@ -1,24 +1,11 @@
 //! The `seal` block.
 
+use signet_api::seal::{NamedKey, StaticSeal};
 use signet_storage::UnsealKey;
 use zeroize::Zeroizing;
 
 use super::env::Environment;
 use super::section::{Block, Report, Section};
-
-/// The server unseals itself with a key from its configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct StaticSeal {
-    pub(crate) current: NamedKey,
-    /// Opens a store that was sealed before the key was changed.
-    pub(crate) previous: Option<NamedKey>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct NamedKey {
-    pub(crate) id: String,
-    pub(crate) key: UnsealKey,
-}
 
 /// `None` for people with key shares.
 pub(super) fn read(

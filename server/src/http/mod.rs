@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod cors;
 mod policy;
 mod request;
 mod response;
@@ -59,6 +60,13 @@ impl Edge {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let policy = self.policy.load_full();
         let (parts, body) = request.into_parts();
+        let core = self.node.core();
+        let cors = core.as_ref().and_then(|core| core.cors.config());
+        drop(core);
+        let origin = match cors::judge(cors.as_deref(), &parts) {
+            cors::Verdict::GoOn(origin) => origin,
+            cors::Verdict::Answer(answer) => return *answer,
+        };
         let is_head = parts.method == Method::HEAD;
         let namespace = parts.headers.get(NAMESPACE).cloned();
         let work = async {
@@ -76,6 +84,9 @@ impl Edge {
         };
         let status = response.status().as_u16();
         let headers = response.headers_mut();
+        if let Some(origin) = origin {
+            cors::allow(&origin, headers);
+        }
         if let Some(namespace) = namespace {
             headers.insert(NAMESPACE, namespace);
         }

@@ -363,3 +363,44 @@ async fn proxies_are_believed_only_when_authorized() {
         .await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_call_only_when_they_are_allowed_to() {
+    let edge = edge().await;
+    let origin = ("origin", "https://ui.example");
+    let preflight = [origin, ("access-control-request-method", "POST")];
+    let answer = edge.ask("OPTIONS", "/v1/cubbyhole/a", &preflight, "").await;
+    assert_eq!(answer.status, 400);
+    let config = r#"{"allowed_origins":"https://ui.example"}"#;
+    assert_eq!(
+        edge.ask("POST", "/v1/sys/config/cors", &[], config)
+            .await
+            .status,
+        204
+    );
+
+    let answer = edge.ask("OPTIONS", "/v1/cubbyhole/a", &preflight, "").await;
+    assert_eq!(answer.status, 204);
+    let methods = "DELETE, GET, OPTIONS, POST, PUT, LIST";
+    assert_eq!(answer.headers["access-control-allow-methods"], methods);
+    assert_eq!(answer.headers["access-control-max-age"], "300");
+    let answer = edge.ask("GET", "/v1/sys/health", &[origin], "").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["access-control-allow-origin"], origin.1);
+    assert_eq!(answer.headers["vary"], "Origin");
+    let stranger = [("origin", "https://evil.example")];
+    assert_eq!(
+        edge.ask("GET", "/v1/sys/health", &stranger, "")
+            .await
+            .status,
+        403
+    );
+    let tracing = [origin, ("access-control-request-method", "TRACE")];
+    assert_eq!(
+        edge.ask("OPTIONS", "/v1/sys/health", &tracing, "")
+            .await
+            .status,
+        405
+    );
+    assert_eq!(edge.ask("GET", "/v1/sys/health", &[], "").await.status, 200);
+}

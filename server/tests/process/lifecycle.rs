@@ -11,8 +11,9 @@ fn write_config(directory: &Path, extra: &str) -> String {
     let config = directory.join("c.hcl");
     let data = directory.join("data");
     let text = format!(
-        "storage \"redb\" {{ path = {data:?} }}\n\
-         listener \"tcp\" {{ address = \"127.0.0.1:0\" tls_disable = true }}\n{extra}\n"
+        "storage \"redb\" {{ path = \"{}\" }}\n\
+         listener \"tcp\" {{ address = \"127.0.0.1:0\" tls_disable = true }}\n{extra}\n",
+        data.display()
     );
     std::fs::write(&config, text).unwrap();
     format!("-config={}", config.display())
@@ -179,4 +180,36 @@ fn clients_cannot_forge_lines_of_the_log() {
     );
     assert!(!server.log().contains("X-Vault-Token"));
     server.stop();
+}
+
+#[test]
+fn a_static_seal_opens_the_store_at_every_start_and_can_be_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = format!("seal \"static\" {{ current_key_id = \"k1\" current_key = \"{KEY}\" }}");
+    let server = Server::start(&[&write_config(directory.path(), &first)]);
+    let status = server.ask("GET", "/v1/sys/seal-status", "").body;
+    assert!(status.contains("\"type\":\"static\""), "{status}");
+    let made = server.ask("PUT", "/v1/sys/init", "{}");
+    assert_eq!(made.status, 200, "{made:?}");
+    assert_eq!(server.ask("GET", "/v1/sys/health", "").status, 200);
+    server.stop();
+
+    let server = Server::start(&[&write_config(directory.path(), &first)]);
+    assert_eq!(server.ask("GET", "/v1/sys/health", "").status, 200);
+    server.stop();
+
+    let new_key = "cd".repeat(32);
+    let second = format!(
+        "seal \"static\" {{ current_key_id = \"k2\" current_key = \"{new_key}\"\n\
+         previous_key_id = \"k1\" previous_key = \"{KEY}\" }}"
+    );
+    let server = Server::start(&[&write_config(directory.path(), &second)]);
+    assert_eq!(server.ask("GET", "/v1/sys/health", "").status, 200);
+    server.stop();
+    refusal(&[&write_config(directory.path(), &first)]);
+    let text = refusal(&[&write_config(directory.path(), "")]);
+    assert!(
+        text.contains("the configuration has no seal block"),
+        "{text}"
+    );
 }

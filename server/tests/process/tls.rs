@@ -75,9 +75,9 @@ fn write_config(directory: &Path, extra: &str) -> String {
     let config = directory.join("c.hcl");
     let text = format!(
         "storage \"inmem\" {{}}\nlistener \"tcp\" {{ address = \"127.0.0.1:0\"\n\
-         tls_cert_file = {:?}\ntls_key_file = {:?}\n{extra} }}\n",
-        directory.join("c.pem"),
-        directory.join("k.pem")
+         tls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n{extra} }}\n",
+        directory.join("c.pem").display(),
+        directory.join("k.pem").display()
     );
     std::fs::write(&config, text).unwrap();
     format!("-config={}", config.display())
