@@ -1,18 +1,17 @@
-//! The client of the HTTP API: addresses, headers, retries and the wording of failures.
+//! The client of the HTTP API: address, headers, redirects and retries.
 
 use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Method, Uri};
-use serde::Serialize;
 use serde_json::Value;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::cli::brand::Brand;
+use crate::cli::call::{Call, escaped_path, escaped_query, policy_for};
+use crate::cli::client_error::{ApiError, ClientError};
 use crate::cli::duration::GoDuration;
 use crate::cli::flags::HttpFlags;
-use crate::cli::output::go_escaped;
 use crate::cli::secret::Secret;
 use crate::cli::token_helper;
 use crate::cli::transport::{self, Answer, Exchange, TlsSettings, TransportError};
@@ -35,112 +34,11 @@ pub(crate) struct Client {
     wrap_ttl: Option<GoDuration>,
 }
 
-/// One call of the API, on a path below `/v1/`.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    method: Method,
-    path: String,
-    query: Vec<(String, String)>,
-    body: Option<Zeroizing<Vec<u8>>>,
-}
-
-#[derive(Debug, Error)]
-pub(crate) enum ClientError {
-    #[error("{0}")]
-    Answer(#[from] Box<ApiError>),
-    /// The answer cannot be read.
-    #[error("{0}")]
-    Content(String),
-    /// Not a failure: `-output-curl-string` or `-output-policy` was given.
-    #[error("{0}")]
-    Preview(String),
-    #[error("{method} \"{url}\": {source}")]
-    Transport {
-        method: String,
-        url: String,
-        source: TransportError,
-    },
-}
-
-/// An answer of 400 or above.
-#[derive(Debug)]
-pub(crate) struct ApiError {
-    method: Method,
-    url: String,
-    namespace: Option<String>,
-    pub(crate) status: u16,
-    /// The messages, or nothing when the body is not an error envelope.
-    errors: Option<Vec<String>>,
-    pub(crate) body: Vec<u8>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Preview {
     Curl,
     Nothing,
     Policy,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            body: None,
-        }
-    }
-
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A list, which travels as a `GET` with `list=true`.
-    pub(crate) fn list(path: impl Into<String>) -> Self {
-        Self::get(path).query("list", "true")
-    }
-
-    pub(crate) fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn put(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::PUT, path).body(body)
-    }
-
-    pub(crate) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::POST, path).body(body)
-    }
-
-    pub(crate) fn patch(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::PATCH, path).body(body)
-    }
-
-    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub(crate) fn queries(mut self, pairs: Vec<(String, String)>) -> Self {
-        self.query.extend(pairs);
-        self
-    }
-
-    fn body(mut self, body: &impl Serialize) -> Self {
-        // Bodies are maps with string keys, texts and numbers: they always serialise.
-        self.body = serde_json::to_string(body)
-            .ok()
-            .map(|text| Zeroizing::new(go_escaped(&text).into_bytes()));
-        self
-    }
-
-    fn is_list(&self) -> bool {
-        self.method == Method::GET
-            && self
-                .query
-                .iter()
-                .any(|(name, value)| name == "list" && value == "true")
-    }
 }
 
 impl Client {
@@ -273,7 +171,7 @@ impl Client {
             url,
             namespace: self.namespace.clone(),
             status: answer.status,
-            errors: error_messages(&answer.body),
+            errors: ApiError::messages(&answer.body),
             body: answer.body,
         })))
     }
@@ -414,47 +312,6 @@ impl Client {
     }
 }
 
-impl std::fmt::Display for ApiError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Error making API request.\n\n")?;
-        if let Some(namespace) = &self.namespace {
-            writeln!(formatter, "Namespace: {namespace}")?;
-        }
-        writeln!(formatter, "URL: {} {}", self.method, self.url)?;
-        match &self.errors {
-            Some(errors) => {
-                write!(formatter, "Code: {}. Errors:\n\n", self.status)?;
-                let bullets: Vec<String> =
-                    errors.iter().map(|error| format!("* {error}")).collect();
-                formatter.write_str(&bullets.join("\n"))
-            }
-            None => {
-                write!(formatter, "Code: {}. Raw Message:\n\n", self.status)?;
-                formatter.write_str(&String::from_utf8_lossy(&self.body))
-            }
-        }
-    }
-}
-
-impl std::error::Error for ApiError {}
-
-impl ClientError {
-    /// Ends the command, telling what it was about: `Error reading x: …`.
-    pub(crate) fn stop(self, what: impl std::fmt::Display) -> Stop {
-        match self {
-            Self::Preview(text) => Stop::Printed(text),
-            error => Stop::Failed(format!("{what}: {error}")),
-        }
-    }
-
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Answer(error) => Some(error.status),
-            _ => None,
-        }
-    }
-}
-
 impl std::fmt::Debug for Client {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -502,17 +359,6 @@ fn parse_secret(body: &[u8]) -> Result<Secret, ClientError> {
     serde_json::from_value(value).map_err(wrong)
 }
 
-fn error_messages(body: &[u8]) -> Option<Vec<String>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let messages = value.get("errors")?.as_array()?;
-    Some(
-        messages
-            .iter()
-            .filter_map(|message| message.as_str().map(str::to_owned))
-            .collect(),
-    )
-}
-
 fn redirect_target(url: &str, answer: &Answer) -> Option<String> {
     let location = answer.headers.get(LOCATION)?.to_str().ok()?;
     if location.contains("://") {
@@ -534,32 +380,6 @@ fn go_method(method: &Method) -> String {
     let name = method.as_str();
     let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
     format!("{first}{}", rest.to_lowercase())
-}
-
-fn policy_for(call: &Call) -> String {
-    let capabilities: &[&str] = match call.method {
-        Method::DELETE => &["delete"],
-        Method::PATCH => &["patch"],
-        Method::GET if call.is_list() => &["list"],
-        Method::GET => &["read"],
-        _ => &["create", "update"],
-    };
-    let path = clean_path(&call.path);
-    let sudo = needs_sudo(&path).then_some("sudo");
-    let mut capabilities: Vec<&str> = capabilities.iter().copied().chain(sudo).collect();
-    capabilities.sort_unstable();
-    let capabilities: Vec<String> = capabilities
-        .iter()
-        .map(|capability| format!("\"{capability}\""))
-        .collect();
-    format!(
-        "path \"{path}\" {{\n  capabilities = [{}]\n}}",
-        capabilities.join(", ")
-    )
-}
-
-fn needs_sudo(path: &str) -> bool {
-    SUDO_PATHS.contains(&path) || SUDO_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn checked_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>, Stop> {
@@ -625,73 +445,16 @@ fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
-/// Without empty, `.` and `..` segments.
-fn clean_path(path: &str) -> String {
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
-            }
-            other => segments.push(other),
-        }
-    }
-    segments.join("/")
-}
-
-fn escaped_path(path: &str) -> String {
-    escaped(&clean_path(path), b"-_.~$&+,/:;=@")
-}
-
-fn escaped_query(text: &str) -> String {
-    escaped(text, b"-_.~ ").replace(' ', "+")
-}
-
-fn escaped(text: &str, allowed: &[u8]) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
-}
-
 fn shell_quoted(text: &str) -> String {
     text.replace('\'', "'\"'\"'")
 }
 
 const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(1000);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const REDIRECTS: [u16; 3] = [301, 302, 307];
-const SUDO_PATHS: [&str; 7] = [
-    "auth/token/accessors",
-    "sys/audit",
-    "sys/config/cors",
-    "sys/remount",
-    "sys/rotate",
-    "sys/rotate/keyring",
-    "sys/seal",
-];
-const SUDO_PREFIXES: [&str; 10] = [
-    "sys/audit/",
-    "sys/auth/",
-    "sys/config/auditing/",
-    "sys/internal/inspect/",
-    "sys/leases/lookup/",
-    "sys/leases/revoke-force/",
-    "sys/leases/revoke-prefix/",
-    "sys/plugins/catalog/",
-    "sys/raw",
-    "sys/step-down",
-];
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -732,35 +495,6 @@ mod tests {
              -H \"X-Vault-Namespace: ns/\" -H \"X-Vault-Wrap-Ttl: 1m0s\" -d '{\"c\":\"it'\"'\"'s\"}' \
              \"http://h:1/pre/v1/a/b\""
         );
-    }
-
-    #[test]
-    fn prints_the_policy_a_call_needs() {
-        assert_eq!(
-            policy_for(&Call::list("pki/roles")),
-            "path \"pki/roles\" {\n  capabilities = [\"list\"]\n}"
-        );
-        assert_eq!(
-            policy_for(&Call::post("sys/auth/approle", &json!({}))),
-            "path \"sys/auth/approle\" {\n  capabilities = [\"create\", \"sudo\", \"update\"]\n}"
-        );
-    }
-
-    #[test]
-    fn words_api_errors_as_vault_does() {
-        let error = ApiError {
-            method: Method::PUT,
-            url: "http://h/v1/x".to_owned(),
-            namespace: None,
-            status: 400,
-            errors: error_messages(b"{\"errors\":[\"a\",\"b\"]}"),
-            body: Vec::new(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "Error making API request.\n\nURL: PUT http://h/v1/x\nCode: 400. Errors:\n\n* a\n* b"
-        );
-        assert_eq!(error_messages(b"<html>"), None);
     }
 
     #[test]

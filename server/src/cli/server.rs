@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(crate) dev: bool,
 
     /// Address to listen on with -dev. The default is 127.0.0.1:8200. This can also be specified
-    /// via the VAULT_DEV_LISTEN_ADDRESS environment variable.
+    /// via the `VAULT_DEV_LISTEN_ADDRESS` environment variable.
     #[arg(long)]
     pub(crate) dev_listen_address: Option<String>,
 
@@ -34,7 +34,7 @@ pub(crate) struct Server {
     #[arg(long)]
     pub(crate) dev_no_store_token: bool,
 
-    /// Root token of -dev. This can also be specified via the VAULT_DEV_ROOT_TOKEN_ID environment
+    /// Root token of -dev. This can also be specified via the `VAULT_DEV_ROOT_TOKEN_ID` environment
     /// variable.
     #[arg(long)]
     pub(crate) dev_root_token_id: Option<String>,
@@ -65,13 +65,15 @@ pub(crate) struct Server {
 pub(crate) struct Demo {}
 
 impl Server {
-    pub(crate) fn run(&self, _cli: &mut Cli<'_, '_>) -> Outcome {
+    pub(crate) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
+        cli.ui.warn(format!("cannot start with {self:?}"));
         Err(Stop::usage("server: not built in this build"))
     }
 }
 
 impl Demo {
-    pub(crate) fn run(&self, _cli: &mut Cli<'_, '_>) -> Outcome {
+    pub(crate) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
+        cli.ui.warn(format!("cannot start with {self:?}"));
         Err(Stop::usage("demo: not built in this build"))
     }
 }
