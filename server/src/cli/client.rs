@@ -28,6 +28,8 @@ pub(crate) struct Client {
     mfa: Vec<String>,
     namespace: Option<String>,
     preview: Preview,
+    /// Before the first retry; later ones wait longer.
+    retry_pause: Duration,
     timeout: Duration,
     tls: TlsSettings,
     token: Option<Zeroizing<String>>,
@@ -83,6 +85,7 @@ impl Client {
                 .filter(|namespace| !namespace.is_empty())
                 .map(|namespace| format!("{namespace}/")),
             preview,
+            retry_pause: FIRST_PAUSE,
             timeout: timeout(environment)?,
             tls: tls_settings(flags, environment),
             token: token_helper::current_token(environment)?,
@@ -203,7 +206,7 @@ impl Client {
                 return result.map_err(failure);
             }
             retries += 1;
-            std::thread::sleep((FIRST_PAUSE * retries).min(LONGEST_PAUSE));
+            std::thread::sleep((self.retry_pause * retries).min(LONGEST_PAUSE));
         }
     }
 
@@ -456,75 +459,4 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const REDIRECTS: [u16; 3] = [301, 302, 307];
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn client(flags: &HttpFlags) -> Client {
-        let environment: Environment = [("VAULT_TOKEN", "t"), ("VAULT_ADDR", "http://h:1/pre/")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Client::new(flags, &environment, Brand::of("vault")).unwrap()
-    }
-
-    #[test]
-    fn escapes_paths_and_queries_as_go_does() {
-        let client = client(&HttpFlags::default());
-        let call = Call::get("/cubbyhole//a b/é?x#y%41/")
-            .query("w", "a b")
-            .query("v", "1");
-        assert_eq!(
-            client.url(&call),
-            "http://h:1/pre/v1/cubbyhole/a%20b/%C3%A9%3Fx%23y%2541?v=1&w=a+b"
-        );
-    }
-
-    #[test]
-    fn prints_the_call_of_curl_without_the_token() {
-        let flags = HttpFlags {
-            wrap_ttl: Some(GoDuration::from_seconds(60)),
-            namespace: Some("ns".to_owned()),
-            ..HttpFlags::default()
-        };
-        let call = Call::put("a/b", &json!({"c": "it's"}));
-        assert_eq!(
-            client(&flags).curl_string(&call),
-            "curl -X PUT -H \"X-Vault-Request: true\" -H \"X-Vault-Token: $(vault print token)\" \
-             -H \"X-Vault-Namespace: ns/\" -H \"X-Vault-Wrap-Ttl: 1m0s\" -d '{\"c\":\"it'\"'\"'s\"}' \
-             \"http://h:1/pre/v1/a/b\""
-        );
-    }
-
-    #[test]
-    fn refuses_addresses_without_a_scheme() {
-        assert!(Address::parse("127.0.0.1:8200").is_err());
-        assert!(Address::parse("ftp://h").is_err());
-        assert_eq!(
-            Address::parse("https://h:1/").ok().unwrap().base,
-            "https://h:1"
-        );
-    }
-
-    #[test]
-    fn refuses_headers_reserved_for_the_protocol() {
-        assert!(checked_headers(&[("x-vault-token".to_owned(), "t".to_owned())]).is_err());
-        assert!(checked_headers(&[("Foo".to_owned(), "bar".to_owned())]).is_ok());
-    }
-
-    #[test]
-    fn retries_only_what_may_pass() {
-        for (status, passing) in [
-            (500, true),
-            (501, false),
-            (503, true),
-            (429, true),
-            (412, true),
-            (400, false),
-            (200, false),
-        ] {
-            assert_eq!(is_passing_status(status), passing, "{status}");
-        }
-    }
-}
+mod tests;
