@@ -64,9 +64,8 @@ impl Ui<'_> {
         }
         let _ = write!(self.out, "{prompt}");
         let _ = self.out.flush();
-        let answer = rpassword::read_password().map(Zeroizing::new);
-        self.line("");
-        Ok(Zeroizing::new(answer?.trim().to_owned()))
+        let answer = Zeroizing::new(rpassword::read_password()?);
+        Ok(Zeroizing::new(answer.trim().to_owned()))
     }
 }
 
