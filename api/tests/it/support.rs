@@ -7,14 +7,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::lockout::LockoutSettings;
-use signet_api::mount::SystemTtl;
+use signet_api::mount::{MountConfig, SystemTtl};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
 use signet_storage::Engine;
-use signet_storage::SealConfig;
+use signet_storage::{SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -22,6 +22,7 @@ pub(crate) const ROOT: &str = "root";
 pub(crate) struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<FixedClock>,
+    unseal_key: UnsealKey,
 }
 
 /// Status and body; `Null` without one.
@@ -53,8 +54,31 @@ impl Server {
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = node.initialize(config, None, root).await.unwrap();
+        let unseal_key = UnsealKey::from_bytes(&initialized.shares[0]).unwrap();
         node.start_initialized(&initialized).await.unwrap();
-        Self { node, clock }
+        Self {
+            node,
+            clock,
+            unseal_key,
+        }
+    }
+
+    /// Seals and unseals: what is not stored is forgotten.
+    pub(crate) async fn restart(&self) {
+        self.node.seal().await;
+        let store = self.node.sealed.unseal(&self.unseal_key).await.unwrap();
+        self.node.start(store).await.unwrap();
+    }
+
+    /// Mounts an auth method under its own name.
+    pub(crate) async fn enable_auth(&self, kind: &str) {
+        let mounts = &self.node.core().unwrap().mounts;
+        let path = format!("auth/{kind}/");
+        let config = MountConfig::default();
+        mounts
+            .mount(&path, kind, config, false, false)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
