@@ -84,6 +84,21 @@ impl Request {
 /// Storage conflicts are two requests at one counter; the loser runs again.
 const MAX_ATTEMPTS: usize = 64;
 
+/// How far a request has come, over all its attempts.
+#[derive(Debug, Default)]
+struct Progress {
+    attempts: usize,
+    needs_token: bool,
+    /// The audit log has the request; further attempts do not write it again.
+    is_logged: bool,
+}
+
+impl Progress {
+    fn runs_again_after(&self, error: &ApiError) -> bool {
+        error.kind() == ErrorKind::Conflict && self.attempts < MAX_ATTEMPTS
+    }
+}
+
 impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
@@ -115,39 +130,41 @@ impl Node {
         if refusal.audited {
             let mount = crate::sys::sealed_mount();
             let request = self.request(call.clone(), mount, Some(core.clone()));
-            self.audit_refusal(&core, &request, &refusal.error).await?;
+            let mut progress = Progress::default();
+            self.audit_refusal(&core, &request, &refusal.error, &mut progress)
+                .await?;
         }
         Err(refusal.error)
     }
 
     async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
-        let mut last = ApiError::overloaded();
-        for _ in 0..MAX_ATTEMPTS {
-            let mut needs_token = true;
-            match self.attempt(call, &mut needs_token).await {
+        let mut progress = Progress::default();
+        loop {
+            progress.attempts += 1;
+            progress.needs_token = true;
+            match self.attempt(call, &mut progress).await {
                 Ok(response) => return response,
-                Err(error) if error.kind() == ErrorKind::Conflict => last = error,
-                Err(error) => return Response::error(&error, needs_token),
+                Err(error) if progress.runs_again_after(&error) => {}
+                Err(error) => return Response::error(&error, progress.needs_token),
             }
         }
-        Response::error(&last, true)
     }
 
     async fn attempt(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let core = self.core();
         let Some(core) = core else {
-            return self.attempt_sealed(call, needs_token).await;
+            return self.attempt_sealed(call, progress).await;
         };
         let path = call.path.as_str();
         let Some((mount, relative)) = core.mounts.route(path) else {
-            return Err(self.refuse_unknown_mount(&core, call, needs_token).await);
+            return Err(self.refuse_unknown_mount(&core, call, progress).await);
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = match &found {
+        progress.needs_token = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 handle.route.access.needs_token()
             }
@@ -155,20 +172,32 @@ impl Node {
         };
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
-            *needs_token = true;
-            self.authenticate(&core, &mut request).await?;
-            return help(&request, relative);
+            progress.needs_token = true;
+            let acl = self.authenticate(&core, &mut request, progress).await?;
+            let permit = Permit::to_read_help(&acl);
+            return self.answer_help(&core, &permit, &request, relative).await;
         }
-        if !*needs_token {
-            let (handle, captures) = route(found)?;
+        if !progress.needs_token {
+            let is_open = is_open(&found);
+            let (handle, captures) = match route(found) {
+                Ok(found) => found,
+                Err(refusal) if is_open => return Err(refusal),
+                Err(refusal) => {
+                    self.audit_refusal(&core, &request, &refusal, progress)
+                        .await?;
+                    return Err(refusal);
+                }
+            };
             let permit = Permit::without_token(handle.route.access)?;
-            return self.run(permit, request, handle, captures).await;
+            return self.run(permit, request, handle, captures, progress).await;
         }
-        let acl = self.authenticate(&core, &mut request).await?;
+        let acl = self.authenticate(&core, &mut request, progress).await?;
         let refusal = match route(found) {
             Ok((handle, captures)) => {
                 match self.authorize(&request, &acl, &handle, &captures).await {
-                    Ok(permit) => return self.run(permit, request, handle, captures).await,
+                    Ok(permit) => {
+                        return self.run(permit, request, handle, captures, progress).await;
+                    }
                     Err(error) => error,
                 }
             }
@@ -179,24 +208,47 @@ impl Node {
                 allowed.err().unwrap_or(error)
             }
         };
-        self.audit_refusal(&core, &request, &refusal).await?;
+        self.audit_refusal(&core, &request, &refusal, progress)
+            .await?;
         settle_token_use(&request).await?;
         self.revoke_if_used_up(&request).await?;
         Err(refusal)
+    }
+
+    async fn answer_help(
+        &self,
+        core: &Arc<Core>,
+        permit: &Permit,
+        request: &Request,
+        relative: &str,
+    ) -> Result<Response, ApiError> {
+        let answer = help(request, relative);
+        if core.audit.is_enabled() {
+            let event = Event {
+                request,
+                permit: Some(permit),
+                error: answer.as_ref().err(),
+            };
+            core.audit.request(&event).await?;
+            core.audit.response(&event, None).await?;
+        }
+        settle_token_use(request).await?;
+        self.revoke_if_used_up(request).await?;
+        answer
     }
 
     /// While sealed only the open endpoints of `sys/` answer.
     async fn attempt_sealed(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let mount = crate::sys::sealed_mount();
         let Some(relative) = call.path.strip_prefix("sys/") else {
             return Err(ApiError::sealed());
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = false;
+        progress.needs_token = false;
         let open = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 // Sealing a sealed server needs nobody's leave.
@@ -209,7 +261,7 @@ impl Node {
         }
         let (handle, captures) = route(found)?;
         let request = self.request(call.clone(), mount, None);
-        self.run(Permit::while_sealed(), request, handle, captures)
+        self.run(Permit::while_sealed(), request, handle, captures, progress)
             .await
     }
 
@@ -235,12 +287,12 @@ impl Node {
         self: &Arc<Self>,
         core: &Arc<Core>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> ApiError {
-        *needs_token = true;
+        progress.needs_token = true;
         let mount = crate::sys::sealed_mount();
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
-        let acl = match self.authenticate(core, &mut request).await {
+        let acl = match self.authenticate(core, &mut request, progress).await {
             Ok(acl) => acl,
             Err(error) => return error,
         };
@@ -251,7 +303,7 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match self.audit_refusal(core, &request, &refusal).await {
+        let settled = match self.audit_refusal(core, &request, &refusal, progress).await {
             Ok(()) => settle_token_use(&request).await,
             failed => failed,
         };
@@ -263,16 +315,17 @@ impl Node {
         &self,
         core: &Arc<Core>,
         request: &mut Request,
+        progress: &mut Progress,
     ) -> Result<Arc<Acl>, ApiError> {
-        let Some(secret) = &request.call.token else {
-            return Err(ApiError::permission_denied());
+        let found = match &request.call.token {
+            None => None,
+            Some(secret) => core.tokens.lookup(secret, request.now).await?,
         };
-        let found = core.tokens.lookup(secret, request.now).await?;
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
         let Some(token) = allowed else {
             let denied = ApiError::permission_denied();
-            self.audit_refusal(core, request, &denied).await?;
+            self.audit_refusal(core, request, &denied, progress).await?;
             return Err(denied);
         };
         let (token, token_use) = core.tokens.take_use(token)?;
@@ -310,6 +363,7 @@ impl Node {
         core: &Arc<Core>,
         request: &Request,
         refusal: &ApiError,
+        progress: &mut Progress,
     ) -> Result<(), ApiError> {
         if core.audit.is_enabled() {
             let event = Event {
@@ -317,7 +371,10 @@ impl Node {
                 permit: None,
                 error: Some(refusal),
             };
-            core.audit.request(&event).await?;
+            if !progress.is_logged {
+                core.audit.request(&event).await?;
+                progress.is_logged = true;
+            }
             core.audit.response(&event, None).await?;
         }
         Ok(())
@@ -330,36 +387,39 @@ impl Node {
         request: Request,
         handle: RouteHandle,
         captures: Captures,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
-        let audit = request
-            .core
-            .clone()
-            .filter(|core| core.audit.is_enabled() && handle.route.access != Access::Open);
-        if let Some(core) = &audit {
+        let core = request.core.clone();
+        let audit = core.filter(|_| handle.route.access != Access::Open);
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+            && !progress.is_logged
+        {
             let event = Event {
                 request: &request,
                 permit: Some(&permit),
                 error: None,
             };
             core.audit.request(&event).await?;
+            progress.is_logged = true;
         }
         let result = self.answer(&request, handle, captures).await;
-        if let Some(core) = &audit {
-            let conflict = result
-                .as_ref()
-                .err()
-                .is_some_and(|error| error.kind() == ErrorKind::Conflict);
-            if !conflict {
-                let error = result.as_ref().err();
-                let event = Event {
-                    request: &request,
-                    permit: Some(&permit),
-                    error,
-                };
-                core.audit
-                    .response(&event, result.as_ref().ok().map(|a| &a.envelope))
-                    .await?;
-            }
+        if let Err(error) = &result
+            && progress.runs_again_after(error)
+        {
+            return Err(error.clone());
+        }
+        // Asked anew: the request may have enabled the first device.
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+        {
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: result.as_ref().err(),
+            };
+            let envelope = result.as_ref().ok().map(|answer| &answer.envelope);
+            core.audit.response(&event, envelope).await?;
         }
         self.revoke_if_used_up(&request).await?;
         match result {
@@ -551,6 +611,16 @@ fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
         200,
         &serde_json::json!({ "help": text, "see_also": null, "openapi": openapi }),
     ))
+}
+
+/// A path that needs neither a token nor an unsealed server.
+fn is_open(found: &Found<RouteHandle>) -> bool {
+    match found {
+        Found::Route(handle, _) | Found::WrongOperation(handle) => {
+            handle.route.access == Access::Open
+        }
+        Found::NoPath => false,
+    }
 }
 
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {

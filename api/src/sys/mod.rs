@@ -1,5 +1,6 @@
 //! `sys/`: the server itself.
 
+mod audit;
 mod caller;
 mod ceremony;
 mod config;
@@ -11,6 +12,7 @@ mod in_flight;
 mod init;
 mod internal_ui;
 mod leader;
+mod locked_users;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -41,6 +43,14 @@ pub struct Sys;
 impl Engine for Sys {
     const KIND: &'static str = "system";
     const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<audit::DeleteHeader>(),
+        row::<audit::Disable>(),
+        row::<audit::Enable>(),
+        row::<audit::Hash>(),
+        row::<audit::ListDevices>(),
+        row::<audit::ListHeaders>(),
+        row::<audit::ReadHeader>(),
+        row::<audit::WriteHeader>(),
         row::<config::Reload>(),
         row::<config::SanitizedState>(),
         row::<cors::DeleteCors>(),
@@ -62,6 +72,8 @@ impl Engine for Sys {
         row::<leader::HaStatus>(),
         row::<leader::HostInfo>(),
         row::<leader::Leader>(),
+        row::<locked_users::List>(),
+        row::<locked_users::Unlock>(),
         row::<mounts::DisableMount>(),
         row::<mounts::EnableMount>(),
         row::<mounts::ListMounts>(),

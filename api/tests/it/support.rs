@@ -13,6 +13,9 @@ use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
+use signet_api::token::TokenRecord;
+use signet_storage::Backend;
+use signet_storage::Batch;
 use signet_storage::Engine;
 use signet_storage::SealConfig;
 use zeroize::Zeroizing;
@@ -30,6 +33,16 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
+        let server = Self::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
+        let config = SealConfig::shamir(1, 1).unwrap();
+        let root = Some(Zeroizing::new(ROOT.to_owned()));
+        let initialized = server.node.initialize(config, None, root).await.unwrap();
+        server.node.start_initialized(&initialized).await.unwrap();
+        server
+    }
+
+    /// A server process on a store; nothing is initialized or unsealed.
+    pub(crate) fn sealed_on(backend: Arc<dyn Backend>) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let environment = Environment {
             clock: clock.clone(),
@@ -45,15 +58,7 @@ impl Server {
             storage_type: "inmem".into(),
             user_lockout: LockoutSettings::default(),
         };
-        let node = Node::new(
-            signet_storage::open(&Engine::Inmem).unwrap(),
-            environment,
-            settings,
-        );
-        let config = SealConfig::shamir(1, 1).unwrap();
-        let root = Some(Zeroizing::new(ROOT.to_owned()));
-        let initialized = node.initialize(config, None, root).await.unwrap();
-        node.start_initialized(&initialized).await.unwrap();
+        let node = Node::new(backend, environment, settings);
         Self { node, clock }
     }
 
@@ -76,6 +81,29 @@ impl Server {
 
     pub(crate) async fn write(&self, token: &str, path: &str, data: Value) -> Answer {
         self.call(call(Op::Write, path, token, data)).await
+    }
+
+    /// A token with one policy of its own, whose rules are given.
+    pub(crate) async fn token_with(&self, name: &str, rules: &str) -> String {
+        let answer = self
+            .write(
+                ROOT,
+                &format!("sys/policies/acl/{name}"),
+                serde_json::json!({ "policy": rules }),
+            )
+            .await;
+        assert_eq!(answer.0, 204, "{answer:?}");
+        let core = self.node.core().unwrap();
+        let record = TokenRecord {
+            policies: vec![name.to_owned()],
+            path: "auth/token/create".into(),
+            no_lease: true,
+            ..TokenRecord::default()
+        };
+        let mut batch = Batch::default();
+        let token = core.tokens.create(&mut batch, record, None).unwrap();
+        core.store.commit(batch).await.unwrap();
+        token.secret.to_string()
     }
 
     pub(crate) async fn write_wrapped(

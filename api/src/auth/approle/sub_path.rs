@@ -1,6 +1,6 @@
 //! `role/{name}/…`: single fields of a role, all of them from one table.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use signet_storage::Batch;
 
 use crate::call::Op;
@@ -373,6 +373,8 @@ impl<const ENTRY: usize> Params for Given<ENTRY> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::engine::Engine;
 
