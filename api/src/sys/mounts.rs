@@ -7,7 +7,7 @@ use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
 use crate::expiry;
-use crate::mount::{MountConfig, NewMount};
+use crate::mount::MountConfig;
 use crate::params::{NoParams, Pairs, params};
 use crate::reply::Reply;
 use crate::sys::Sys;
@@ -173,18 +173,12 @@ impl Endpoint for EnableMount {
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
         config.options = Some(options);
-        let _there_is_one = params.plugin_version;
+        let _there_is_one = (params.plugin_version, params.external_entropy_access);
         // The use of the caller's token first: a mount must not be made twice for one request.
         cx.commit(Batch::default()).await?;
-        let new = NewMount {
-            path: &path,
-            kind: &kind,
-            config,
-            local: params.local,
-            seal_wrap: params.seal_wrap,
-            external_entropy_access: params.external_entropy_access,
-        };
-        core.mounts.mount(new).await?;
+        core.mounts
+            .mount(&path, &kind, config, params.local, params.seal_wrap)
+            .await?;
         tracing::info!(mount.path = %path, mount.kind = %kind, "mounted");
         Ok(Reply::nothing())
     }
