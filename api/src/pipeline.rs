@@ -103,11 +103,46 @@ impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
+        let _counted = self.in_flight.enter(&call, self.now());
+        let mut rate_headers = Vec::new();
+        let mut response = match self.admit(&call, &mut rate_headers).await {
+            Ok(()) => self.attempts(&call).await,
+            Err(error) => Response::error(&error, false),
+        };
+        response.headers.append(&mut rate_headers);
+        response
+    }
+
+    /// Asks the rate limits; a refused request goes no further.
+    async fn admit(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), ApiError> {
+        let Some(core) = self.core() else {
+            return Ok(());
+        };
+        let verdict = core.quotas.admit(call, self.now()).await?;
+        *headers = verdict.headers;
+        let Some(refusal) = verdict.refusal else {
+            return Ok(());
+        };
+        if refusal.audited {
+            let mount = crate::sys::sealed_mount();
+            let request = self.request(call.clone(), mount, Some(core.clone()));
+            let mut progress = Progress::default();
+            self.audit_refusal(&core, &request, &refusal.error, &mut progress)
+                .await?;
+        }
+        Err(refusal.error)
+    }
+
+    async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
         let mut progress = Progress::default();
         loop {
             progress.attempts += 1;
             progress.needs_token = true;
-            match self.attempt(&call, &mut progress).await {
+            match self.attempt(call, &mut progress).await {
                 Ok(response) => return response,
                 Err(error) if progress.runs_again_after(&error) => {}
                 Err(error) => return Response::error(&error, progress.needs_token),
@@ -566,14 +601,15 @@ async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
     let relative = relative.trim_end_matches('/');
-    let text = request
-        .mount
-        .engine
+    let engine = &request.mount.engine;
+    let text = engine
         .help(relative)
         .ok_or_else(ApiError::unsupported_path)?;
+    let version = &request.node.settings.version;
+    let openapi = crate::help::openapi(engine.as_ref(), relative, version);
     Ok(Response::json(
         200,
-        &serde_json::json!({ "help": text, "see_also": null }),
+        &serde_json::json!({ "help": text, "see_also": null, "openapi": openapi }),
     ))
 }
 
@@ -590,6 +626,9 @@ fn is_open(found: &Found<RouteHandle>) -> bool {
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
     match found {
         Found::Route(handle, captures) => Ok((handle, captures)),
+        Found::WrongOperation(handle) if handle.route.access == Access::Open => {
+            Err(ApiError::plain(ErrorKind::UnsupportedOperation, ""))
+        }
         Found::WrongOperation(_) => Err(ApiError::unsupported_operation()),
         Found::NoPath => Err(ApiError::unsupported_path()),
     }

@@ -26,6 +26,12 @@ impl Timestamp {
         self.0.div_euclid(NANOS_PER_SEC)
     }
 
+    /// Nanoseconds since the epoch; 0 for times before it.
+    #[must_use]
+    pub fn unix_nanos(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
     #[must_use]
     pub fn plus_secs(self, secs: u64) -> Self {
         let secs = i64::try_from(secs).unwrap_or(i64::MAX);

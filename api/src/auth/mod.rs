@@ -2,3 +2,4 @@
 
 pub mod approle;
 pub mod token;
+pub(crate) mod unavailable;
