@@ -81,40 +81,48 @@ impl Request {
     }
 }
 
-/// Storage conflicts are two requests at one counter; the loser runs again.
-const MAX_ATTEMPTS: usize = 64;
+/// Storage conflicts are two requests at one counter; the loser runs again. Of many requests with
+/// one counted token the last meets a conflict for each of the others.
+const MAX_ATTEMPTS: usize = 256;
+
+/// What is known of a request beyond one run of it.
+#[derive(Debug, Default)]
+struct Attempt {
+    needs_token: bool,
+    /// The caller's counted token whose use an earlier run has written: it is not to pay twice.
+    used: Option<Arc<Token>>,
+}
 
 impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
-        let mut last = ApiError::overloaded();
+        let mut attempt = Attempt::default();
         for _ in 0..MAX_ATTEMPTS {
-            let mut needs_token = true;
-            match self.attempt(&call, &mut needs_token).await {
+            match self.attempt(&call, &mut attempt).await {
                 Ok(response) => return response,
-                Err(error) if error.kind() == ErrorKind::Conflict => last = error,
-                Err(error) => return Response::error(&error, needs_token),
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) => return Response::error(&error, attempt.needs_token),
             }
         }
-        Response::error(&last, true)
+        Response::error(&ApiError::overloaded(), true)
     }
 
     async fn attempt(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        attempt: &mut Attempt,
     ) -> Result<Response, ApiError> {
         let core = self.core();
         let Some(core) = core else {
-            return self.attempt_sealed(call, needs_token).await;
+            return self.attempt_sealed(call, attempt).await;
         };
         let path = call.path.as_str();
         let Some((mount, relative)) = core.mounts.route(path) else {
-            return Err(self.refuse_unknown_mount(&core, call, needs_token).await);
+            return Err(self.refuse_unknown_mount(&core, call, attempt).await);
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = match &found {
+        attempt.needs_token = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 handle.route.access.needs_token()
             }
@@ -122,20 +130,34 @@ impl Node {
         };
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
-            *needs_token = true;
-            self.authenticate(&core, &mut request).await?;
-            return help(&request, relative);
+            attempt.needs_token = true;
+            self.authenticate(&core, &mut request, attempt).await?;
+            settle_token_use(&mut request, attempt).await?;
+            let answer = help(&request, relative);
+            self.revoke_if_used_up(&request).await;
+            return answer;
         }
-        if !*needs_token {
+        if !attempt.needs_token {
             let (handle, captures) = route(found)?;
             let permit = Permit::without_token(handle.route.access)?;
             return self.run(permit, request, handle, captures).await;
         }
-        let acl = self.authenticate(&core, &mut request).await?;
+        if attempt.used.is_none()
+            && let Err(refusal) = wrap::check_token(&core, call, request.now).await
+        {
+            self.audit_refusal(&core, &request, &refusal).await?;
+            return Err(refusal);
+        }
+        let acl = self.authenticate(&core, &mut request, attempt).await?;
         let refusal = match route(found) {
             Ok((handle, captures)) => {
                 match self.authorize(&request, &acl, &handle, &captures).await {
-                    Ok(permit) => return self.run(permit, request, handle, captures).await,
+                    Ok(permit) => {
+                        if !handle.one_commit {
+                            settle_token_use(&mut request, attempt).await?;
+                        }
+                        return self.run(permit, request, handle, captures).await;
+                    }
                     Err(error) => error,
                 }
             }
@@ -146,9 +168,9 @@ impl Node {
                 allowed.err().unwrap_or(error)
             }
         };
+        settle_token_use(&mut request, attempt).await?;
         self.audit_refusal(&core, &request, &refusal).await?;
-        settle_token_use(&request).await?;
-        self.revoke_if_used_up(&request).await?;
+        self.revoke_if_used_up(&request).await;
         Err(refusal)
     }
 
@@ -156,14 +178,14 @@ impl Node {
     async fn attempt_sealed(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        attempt: &mut Attempt,
     ) -> Result<Response, ApiError> {
         let mount = crate::sys::sealed_mount();
         let Some(relative) = call.path.strip_prefix("sys/") else {
             return Err(ApiError::sealed());
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = false;
+        attempt.needs_token = false;
         let open = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 // Sealing a sealed server needs nobody's leave.
@@ -202,12 +224,12 @@ impl Node {
         self: &Arc<Self>,
         core: &Arc<Core>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        attempt: &mut Attempt,
     ) -> ApiError {
-        *needs_token = true;
+        attempt.needs_token = true;
         let mount = crate::sys::sealed_mount();
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
-        let acl = match self.authenticate(core, &mut request).await {
+        let acl = match self.authenticate(core, &mut request, attempt).await {
             Ok(acl) => acl,
             Err(error) => return error,
         };
@@ -218,10 +240,11 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match self.audit_refusal(core, &request, &refusal).await {
-            Ok(()) => settle_token_use(&request).await,
+        let settled = match settle_token_use(&mut request, attempt).await {
+            Ok(()) => self.audit_refusal(core, &request, &refusal).await,
             failed => failed,
         };
+        self.revoke_if_used_up(&request).await;
         settled.err().unwrap_or(refusal)
     }
 
@@ -230,11 +253,15 @@ impl Node {
         &self,
         core: &Arc<Core>,
         request: &mut Request,
+        attempt: &Attempt,
     ) -> Result<Arc<Acl>, ApiError> {
         let Some(secret) = &request.call.token else {
             return Err(ApiError::permission_denied());
         };
-        let found = core.tokens.lookup(secret, request.now).await?;
+        let found = match &attempt.used {
+            Some(used) => core.tokens.lookup_used(&used.hash, request.now).await?,
+            None => core.tokens.lookup(secret, request.now).await?,
+        };
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
         let Some(token) = allowed else {
@@ -242,7 +269,10 @@ impl Node {
             self.audit_refusal(core, request, &denied).await?;
             return Err(denied);
         };
-        let (token, token_use) = core.tokens.take_use(token)?;
+        let (token, token_use) = match attempt.used {
+            Some(_) => (token, None),
+            None => core.tokens.take_use(token)?,
+        };
         *request.token_use.get_mut() = token_use;
         let acl = core.policies.acl(&token, request.now).await?;
         request.token = Some(token);
@@ -311,24 +341,25 @@ impl Node {
             core.audit.request(&event).await?;
         }
         let result = self.answer(&request, handle, captures).await;
-        if let Some(core) = &audit {
-            let conflict = result
-                .as_ref()
-                .err()
-                .is_some_and(|error| error.kind() == ErrorKind::Conflict);
-            if !conflict {
-                let error = result.as_ref().err();
-                let event = Event {
-                    request: &request,
-                    permit: Some(&permit),
-                    error,
-                };
-                core.audit
-                    .response(&event, result.as_ref().ok().map(|a| &a.envelope))
-                    .await?;
-            }
+        let will_run_again = result
+            .as_ref()
+            .err()
+            .is_some_and(|error| error.kind() == ErrorKind::Conflict);
+        if let Some(core) = &audit
+            && !will_run_again
+        {
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: result.as_ref().err(),
+            };
+            core.audit
+                .response(&event, result.as_ref().ok().map(|a| &a.envelope))
+                .await?;
         }
-        self.revoke_if_used_up(&request).await?;
+        if !will_run_again {
+            self.revoke_if_used_up(&request).await;
+        }
         match result {
             Ok(answer) => Ok(answer.into_response(handle.route.op)),
             Err(error) => Err(error),
@@ -342,6 +373,9 @@ impl Node {
         captures: Captures,
     ) -> Result<Answer, ApiError> {
         let call = &request.call;
+        if call.wrap.is_some() {
+            wrap::check_format(call)?;
+        }
         let ran = request
             .mount
             .engine
@@ -352,27 +386,30 @@ impl Node {
         {
             return Err(error.clone());
         }
-        settle_token_use(request).await?;
-        let reply = ran?;
-        let mut answer = Answer::new(request, reply).await?;
-        if let Some(wrapping) = call.wrap
-            && answer.can_be_wrapped()
-        {
-            answer = wrap::wrap_answer(request, answer, wrapping.ttl_secs).await?;
+        let unwritten_use = request.token_use.lock().take();
+        if let Some(batch) = unwritten_use {
+            request.core()?.store.commit(batch).await?;
         }
-        Ok(answer)
+        let reply = ran?;
+        let answer = Answer::new(request, reply).await?;
+        match call.wrap {
+            Some(wrapping) => wrap::wrap_answer(request, answer, wrapping.ttl_secs).await,
+            None => Ok(answer),
+        }
     }
 
     /// A counted token goes with its last use, after that use was answered.
-    async fn revoke_if_used_up(&self, request: &Request) -> Result<(), ApiError> {
+    async fn revoke_if_used_up(&self, request: &Request) {
         if let (Some(core), Some(token)) = (&request.core, &request.token)
             && token.is_used_up()
-        {
-            core.tokens
+            && let Err(error) = core
+                .tokens
                 .revoke_tree(core, &token.hash, request.now)
-                .await?;
+                .await
+        {
+            // It is of no use any more; the sweep takes away what is left.
+            tracing::warn!(%error, "used up token cannot be removed");
         }
-        Ok(())
     }
 }
 
@@ -421,6 +458,12 @@ impl Answer {
         if let Some(auth) = &envelope.auth {
             wrapped_accessor.clone_from(&auth.accessor);
         }
+        if let Some(info) = reply.wrap_info {
+            envelope = Envelope {
+                wrap_info: Some(info),
+                ..Envelope::default()
+            };
+        }
         let body = match reply.body {
             Body::Nothing if envelope.warnings.is_empty() => AnswerBody::Nothing,
             Body::Nothing => AnswerBody::Envelope,
@@ -450,11 +493,6 @@ impl Answer {
             headers: reply.headers,
             wrapped_accessor,
         })
-    }
-
-    fn can_be_wrapped(&self) -> bool {
-        matches!(self.body, AnswerBody::Envelope)
-            && (self.envelope.data.is_some() || self.envelope.auth.is_some())
     }
 
     fn into_response(self, op: Op) -> Response {
@@ -489,21 +527,17 @@ impl Answer {
     }
 }
 
-/// Writes the use of a counted token, unless the handler has written it.
-async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
-    let pending = request.token_use.lock().take();
-    let Some(batch) = pending else { return Ok(()) };
-    match request.core()?.store.commit(batch).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let revoked_itself = match &request.token {
-                Some(token) => !request.core()?.tokens.exists(&token.hash).await?,
-                None => false,
-            };
-            if revoked_itself { Ok(()) } else { Err(error) }
-        }
+/// Writes the use of a counted token.
+async fn settle_token_use(request: &mut Request, attempt: &mut Attempt) -> Result<(), ApiError> {
+    let Some(batch) = request.token_use.get_mut().take() else {
+        return Ok(());
+    };
+    let version = request.core()?.store.commit(batch).await?;
+    if let Some(token) = &mut request.token {
+        Arc::make_mut(token).version = Some(version);
     }
+    attempt.used.clone_from(&request.token);
+    Ok(())
 }
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {

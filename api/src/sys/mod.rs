@@ -1,6 +1,9 @@
 //! `sys/`: the server itself.
 
+mod capabilities;
 mod health;
+pub(crate) mod leases;
+mod wrapping;
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +17,27 @@ pub struct Sys;
 
 impl Engine for Sys {
     const KIND: &'static str = "system";
-    const ENDPOINTS: &'static [Row<Self>] = &[row::<health::Health>(), row::<health::SealStatus>()];
+    const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<capabilities::OfAccessor>(),
+        row::<capabilities::OfCaller>(),
+        row::<capabilities::OfToken>(),
+        row::<health::Health>(),
+        row::<health::SealStatus>(),
+        row::<leases::Count>(),
+        row::<leases::List>(),
+        row::<leases::ListIrrevocable>(),
+        row::<leases::ListRoot>(),
+        row::<leases::Lookup>(),
+        row::<leases::Renew>(),
+        row::<leases::Revoke>(),
+        row::<leases::RevokeForce>(),
+        row::<leases::RevokePrefix>(),
+        row::<leases::Tidy>(),
+        row::<wrapping::LookUp>(),
+        row::<wrapping::Rewrap>(),
+        row::<wrapping::Unwrap>(),
+        row::<wrapping::Wrap>(),
+    ];
     const HELP: &'static str =
         "The system backend is built-in to Vault and cannot be remounted or unmounted.";
 }
