@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use der::Tag;
-
 use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::ext::{read, write};
 use crate::issuer::Issuer;
@@ -71,7 +69,7 @@ impl CrlPlan {
             if revoked.peek().is_some() {
                 writer.sequence(|writer| revoked.for_each(|entry| write_entry(writer, &entry)));
             }
-            writer.nested(Writer::explicit(0), |writer| {
+            writer.nested(tag::explicit(0), |writer| {
                 writer.sequence(|writer| self.write_extensions(writer, issuer));
             });
         });
@@ -128,29 +126,29 @@ pub struct Crl {
 
 impl Crl {
     pub fn parse_der(der: &[u8]) -> Result<Self, Malformed> {
-        let mut outer = Reader::inside(der, Tag::Sequence)?;
-        let signed = outer.take(Tag::Sequence)?;
-        let algorithm = outer.take(Tag::Sequence)?.whole;
+        let mut outer = Reader::inside(der, tag::SEQUENCE)?;
+        let signed = outer.take(tag::SEQUENCE)?;
+        let algorithm = outer.take(tag::SEQUENCE)?.whole;
         let signature = outer.bit_string()?;
         outer.finish()?;
 
         let mut list = signed.reader();
-        list.optional(Tag::Integer)?;
-        if list.take(Tag::Sequence)?.whole != algorithm {
+        list.optional(tag::INTEGER)?;
+        if list.take(tag::SEQUENCE)?.whole != algorithm {
             return Err(Malformed("inner and outer signature algorithm differ"));
         }
         let issuer_start = signed.whole.len() - list.remaining();
-        let issuer_length = list.take(Tag::Sequence)?.whole.len();
+        let issuer_length = list.take(tag::SEQUENCE)?.whole.len();
         let this_update = list.next()?.time()?;
-        let next_update = match list.optional(Tag::UtcTime)? {
+        let next_update = match list.optional(tag::UTC_TIME)? {
             Some(time) => Some(time.time()?),
             None => list
-                .optional(Tag::GeneralizedTime)?
+                .optional(tag::GENERALIZED_TIME)?
                 .map(|time| time.time())
                 .transpose()?,
         };
         let mut revoked = Vec::new();
-        if let Some(entries) = list.optional(Tag::Sequence)? {
+        if let Some(entries) = list.optional(tag::SEQUENCE)? {
             let mut entries = entries.reader();
             while !entries.is_empty() {
                 revoked.push(read_entry(entries.sequence()?)?);
@@ -208,14 +206,14 @@ impl Crl {
             .iter()
             .find(|extension| extension.oid == oid)?;
         let mut reader = Reader::new(&extension.value);
-        reader.take(Tag::Integer).ok()?.small_unsigned().ok()
+        reader.take(tag::INTEGER).ok()?.small_unsigned().ok()
     }
 }
 
 fn read_entry(mut entry: Reader<'_>) -> Result<RevokedCertificate, Malformed> {
-    let serial = SerialNumber::from_magnitude(entry.take(Tag::Integer)?.unsigned()?)?;
+    let serial = SerialNumber::from_magnitude(entry.take(tag::INTEGER)?.unsigned()?)?;
     let revoked_at = entry.next()?.time()?;
-    let extensions = match entry.optional(Tag::Sequence)? {
+    let extensions = match entry.optional(tag::SEQUENCE)? {
         Some(extensions) => read::extensions(extensions.reader())?,
         None => Vec::new(),
     };
