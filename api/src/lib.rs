@@ -1,1 +1,34 @@
+//! What every path of the API means: mounts, tokens, policies, engines.
+//!
+//! No HTTP, gRPC or command line in here; those are edges over [`node::Node::handle`] and, for
+//! workload certificates, over the same issuance functions.
 
+pub mod acl;
+pub mod audit;
+pub mod auth;
+pub mod call;
+pub mod endpoint;
+pub mod engine;
+pub mod error;
+pub mod expiry;
+pub mod hcl;
+mod help;
+pub mod json;
+pub mod lockout;
+pub mod mount;
+pub mod node;
+pub mod offload;
+pub mod params;
+pub mod permit;
+pub mod pipeline;
+pub mod policy;
+pub mod random;
+pub mod registry;
+pub mod reply;
+pub mod route;
+pub mod seal;
+pub mod secrets;
+pub mod sys;
+pub mod time;
+pub mod token;
+mod wrap;

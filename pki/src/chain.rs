@@ -221,7 +221,7 @@ mod tests {
     fn reissued_roots_are_in_each_others_chains_up_to_a_limit() {
         let key = Arc::new(crate::key::PrivateKey::generate(P256).unwrap());
         let reissue = |number| {
-            crate::vetted::Vetted::new(authority_plan("Root", None), key.public_key().clone())
+            crate::cert::build::Vetted::new(authority_plan("Root", None), key.public_key().clone())
                 .build_self_signed(&key, crate::judges::serial(number), &AiaUrls::default())
                 .unwrap()
                 .sign()

@@ -26,7 +26,6 @@ pub mod role;
 pub mod serial;
 pub mod time;
 pub mod vet;
-pub mod vetted;
 
 pub use asn1::Malformed;
 

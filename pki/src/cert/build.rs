@@ -7,11 +7,17 @@ use super::check::{self, Mismatch};
 use crate::asn1::{Writer, tag};
 use crate::ext::write;
 use crate::issuer::{AiaUrls, Issuer, IssuerExtensions};
-use crate::key::{KeyError, PrivateKey, SignatureAlgorithm};
+use crate::key::{KeyError, PrivateKey, PublicKey, SignatureAlgorithm};
 use crate::oid;
-use crate::plan::SubjectAltNames;
+use crate::plan::{Plan, SubjectAltNames};
 use crate::serial::SerialNumber;
-use crate::vetted::Vetted;
+
+/// A plan that a policy approved, for a key whose holder was checked. Nothing else can be signed.
+#[derive(Debug)]
+pub struct Vetted {
+    plan: Plan,
+    key: PublicKey,
+}
 
 /// Everything of a certificate but the signature.
 #[derive(Debug)]
@@ -43,7 +49,44 @@ pub(super) struct Signer<'a> {
     pub(super) key: &'a PrivateKey,
 }
 
+/// A plan that the rules allow, before there is a key to certify. Only the modules that vet make
+/// one.
+#[derive(Debug)]
+pub struct Approved(Plan);
+
+impl Approved {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self(plan)
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+
+    /// `key` was just made by the server, or is one of its own.
+    #[must_use]
+    pub fn with_key(self, key: PublicKey) -> Vetted {
+        Vetted::new(self.0, key)
+    }
+}
+
 impl Vetted {
+    /// For the modules that vet. `key` comes from a verified request or was just made.
+    pub(crate) fn new(plan: Plan, key: PublicKey) -> Self {
+        Self { plan, key }
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
     /// The certificate that `issuer` will sign.
     #[must_use]
     pub fn build(self, issuer: &Issuer, serial: SerialNumber) -> Tbs<'_> {

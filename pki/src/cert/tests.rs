@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use super::build::Vetted;
 use super::*;
 use crate::issuer::AiaUrls;
 use crate::judges::{
@@ -10,7 +11,6 @@ use crate::judges::{
 use crate::key::{Curve, KeyKind, PrivateKey};
 use crate::plan::{OtherName, Plan, PolicyInformation, Subject, SubjectAttributes};
 use crate::time::UnixTime;
-use crate::vetted::Vetted;
 
 /// Numbers of the last arcs of the extensions, in their order.
 fn extension_order(certificate: &Certificate) -> Vec<String> {

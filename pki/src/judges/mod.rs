@@ -10,6 +10,7 @@ use std::sync::Arc;
 use const_oid::ObjectIdentifier;
 
 use crate::cert::Certificate;
+use crate::cert::build::Vetted;
 use crate::issuer::{AiaUrls, Issuer};
 use crate::key::{Curve, KeyKind, PrivateKey, PublicKey};
 use crate::plan::{
@@ -18,7 +19,6 @@ use crate::plan::{
 };
 use crate::serial::SerialNumber;
 use crate::time::{UnixTime, Validity};
-use crate::vetted::Vetted;
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const NOW: UnixTime = UnixTime(1_767_225_600);

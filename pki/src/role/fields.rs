@@ -196,12 +196,18 @@ pub fn cn_validations(names: &[String]) -> Result<Vec<CnValidation>, FieldError>
 /// [`FieldError::Cidr`].
 pub fn allowed_ip_sans_cidr(texts: &[String]) -> Result<Vec<IpNet>, FieldError> {
     let read = |text: &String| {
-        let net: IpNet = text
-            .parse()
-            .map_err(|_| FieldError::Cidr { text: text.clone() })?;
-        Ok(canonical(net.trunc()))
+        parse_range(text)
+            .map(canonical)
+            .ok_or_else(|| FieldError::Cidr { text: text.clone() })
     };
     texts.iter().map(read).collect()
+}
+
+/// Like `ipnet`, but an octet with leading zeros, which some read as octal, is an error.
+fn parse_range(text: &str) -> Option<IpNet> {
+    let (address, prefix_len) = text.split_once('/')?;
+    let net = IpNet::new(address.parse().ok()?, prefix_len.parse().ok()?).ok()?;
+    Some(net.trunc())
 }
 
 fn canonical(net: IpNet) -> IpNet {

@@ -78,19 +78,17 @@ pub fn policy_identifiers(texts: &[String]) -> Result<Vec<PolicyIdentifier>, Fie
 /// # Errors
 /// [`FieldError::PolicyIdentifier`].
 pub fn policy_identifiers_from_text(text: &str) -> Result<Vec<PolicyIdentifier>, FieldError> {
-    match serde_json::from_str::<Vec<PolicyObject>>(text) {
-        Ok(objects) => objects
+    if let Ok(objects) = serde_json::from_str::<Vec<PolicyObject>>(text) {
+        return objects
             .iter()
             .map(|object| PolicyIdentifier::try_from(object.to_json()))
-            .collect(),
-        Err(_) => {
-            let elements: Vec<String> = text
-                .split(',')
-                .map(|element| element.trim().to_owned())
-                .collect();
-            policy_identifiers(&elements)
-        }
+            .collect();
     }
+    let elements: Vec<String> = text
+        .split(',')
+        .map(|element| element.trim().to_owned())
+        .collect();
+    policy_identifiers(&elements)
 }
 
 #[derive(Serialize, Deserialize)]

@@ -13,6 +13,7 @@ mod names;
 pub(crate) mod oid_text;
 mod patterns;
 mod refusal;
+mod reissue;
 mod sans;
 mod template;
 pub(crate) mod timestamp;
@@ -24,6 +25,10 @@ mod warning;
 mod workload;
 
 use crate::{
+    cert::build::{Approved, Vetted},
+    csr::Csr,
+    key::{self as keys, KeyError},
+    oid,
     plan::{Plan, RawExtension, SubjectAltNames},
     role::{KeyType, Role},
     time::UnixTime,
@@ -34,6 +39,7 @@ pub use key::{IssueKey, issue_key};
 pub use leaf::LeafRequest;
 pub use oid_text::OidTextError;
 pub use refusal::{HexFault, Origin, Refusal};
+pub use reissue::{ReissueError, reissue};
 pub use template::Identity;
 pub use timestamp::TimestampError;
 pub use validity::{LeafNotAfterBehavior, MountLifetimes};
@@ -59,6 +65,38 @@ pub struct CsrFacts {
     pub extensions: Vec<RawExtension>,
     pub has_basic_constraints: bool,
     pub key: KeyFacts,
+}
+
+impl CsrFacts {
+    fn of(csr: &Csr) -> Self {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self {
+            common_name: text(csr.common_name()),
+            serial_number: text(csr.serial_number()),
+            user_ids: csr.user_ids().to_vec(),
+            raw_subject: csr.subject_der().to_vec(),
+            sans: csr.alt_names().clone(),
+            extensions: csr.extensions().to_vec(),
+            has_basic_constraints: csr.has_basic_constraints(),
+            key: KeyFacts::of(csr),
+        }
+    }
+}
+
+impl KeyFacts {
+    fn of(csr: &Csr) -> Self {
+        let (kind, bits) = match csr.public_key().map(keys::PublicKey::kind) {
+            Ok(kind @ keys::KeyKind::Rsa { .. }) => (KeyKind::Rsa, kind.bits()),
+            Ok(kind @ keys::KeyKind::Ec(_)) => (KeyKind::Ec, kind.bits()),
+            Ok(keys::KeyKind::Ed25519) => (KeyKind::Ed25519, 0),
+            Ok(other) => (KeyKind::Other(other.type_name().to_owned()), other.bits()),
+            Err(KeyError::UnknownAlgorithm(oid)) if *oid == oid::DSA => {
+                (KeyKind::Other("DSA".to_owned()), 0)
+            }
+            Err(_) => (KeyKind::Unrecognized, 0),
+        };
+        Self { kind, bits }
+    }
 }
 
 /// What the rules ask of a public key.
@@ -114,29 +152,32 @@ pub fn vet_issue(
     role: &Role,
     request: &LeafRequest,
     surroundings: &Surroundings<'_>,
-) -> Result<(Plan, Warnings), Refusal> {
-    leaf::vet(role, None, request, surroundings)
+) -> Result<(Approved, Warnings), Refusal> {
+    let (plan, warnings) = leaf::vet(role, None, request, surroundings)?;
+    Ok((Approved::new(plan), warnings))
 }
 
 /// `sign`: key, and as far as the role says, names from the CSR.
 pub fn vet_sign(
     role: &Role,
-    csr: &CsrFacts,
+    csr: Csr,
     request: &LeafRequest,
     surroundings: &Surroundings<'_>,
-) -> Result<(Plan, Warnings), Refusal> {
-    leaf::vet(role, Some(csr), request, surroundings)
+) -> Result<(Vetted, Warnings), Refusal> {
+    let plan = leaf::vet(role, Some(&CsrFacts::of(&csr)), request, surroundings)?;
+    proved(plan, csr)
 }
 
 /// `sign-verbatim`: whatever the CSR asks for, except to be an authority. A role gives lifetimes
 /// only.
 pub fn vet_verbatim(
     role: Option<&Role>,
-    csr: &CsrFacts,
+    csr: Csr,
     request: &VerbatimRequest,
     surroundings: &Surroundings<'_>,
-) -> Result<(Plan, Warnings), Refusal> {
-    verbatim::vet(role, csr, request, surroundings)
+) -> Result<(Vetted, Warnings), Refusal> {
+    let plan = verbatim::vet(role, &CsrFacts::of(&csr), request, surroundings)?;
+    proved(plan, csr)
 }
 
 /// `root/generate` and `root/rotate`: a self-signed authority. `key_type` is that of its key.
@@ -146,27 +187,37 @@ pub fn vet_root(
     key_type: KeyType,
     mount: MountLifetimes,
     now: UnixTime,
-) -> Result<(Plan, Warnings), Refusal> {
-    authority::vet_root(identity, terms, key_type, mount, now)
+) -> Result<(Approved, Warnings), Refusal> {
+    let (plan, warnings) = authority::vet_root(identity, terms, key_type, mount, now)?;
+    Ok((Approved::new(plan), warnings))
 }
 
 /// `sign-intermediate`: an authority below the issuer.
 pub fn vet_intermediate(
-    csr: &CsrFacts,
+    csr: Csr,
     request: &IntermediateRequest,
     surroundings: &Surroundings<'_>,
-) -> Result<(Plan, Warnings), Refusal> {
-    authority::vet_intermediate(csr, request, surroundings)
+) -> Result<(Vetted, Warnings), Refusal> {
+    let plan = authority::vet_intermediate(&CsrFacts::of(&csr), request, surroundings)?;
+    proved(plan, csr)
 }
 
 /// A mesh workload's certificate: exactly the identities that its caller proved.
 pub fn vet_workload(
-    csr: &CsrFacts,
+    csr: Csr,
     request: &WorkloadRequest<'_>,
     issuer_not_after: UnixTime,
     now: UnixTime,
-) -> Result<(Plan, Warnings), Refusal> {
-    workload::vet(csr, request, issuer_not_after, now)
+) -> Result<(Vetted, Warnings), Refusal> {
+    let plan = workload::vet(&CsrFacts::of(&csr), request, issuer_not_after, now)?;
+    proved(plan, csr)
+}
+
+/// The CSR's own signature is checked last: whoever may not have the certificate costs no more than
+/// a look at the names.
+fn proved((plan, warnings): (Plan, Warnings), csr: Csr) -> Result<(Vetted, Warnings), Refusal> {
+    let verified = csr.verify().map_err(Refusal::Csr)?;
+    Ok((Vetted::new(plan, verified.into_public_key()), warnings))
 }
 
 #[cfg(test)]

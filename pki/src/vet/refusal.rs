@@ -9,6 +9,7 @@ use super::{
     workload::WorkloadMismatch,
 };
 use crate::{
+    csr::CsrError,
     role::{FieldError, KeyType, OtherSanSyntax},
     time::UnixTime,
 };
@@ -23,6 +24,8 @@ pub enum Refusal {
          \"use_csr_common_name\" set to true, unless \"require_cn\" is set to false"
     )]
     CommonNameMissing,
+    #[error(transparent)]
+    Csr(CsrError),
     #[error("role requires a minimum of a {least_bits}-bit key, but CSR's key is {bits} bits")]
     CsrKeySize { least_bits: u32, bits: u32 },
     #[error("role requires keys of type {}", required.as_str())]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Gives the value of one expression, the text between the braces, for whoever asks; `None` if
 /// there is no such value.
-pub type Identity<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Identity<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// How one list of a role is to be read.
 #[derive(Clone, Copy)]

@@ -47,20 +47,16 @@ fn is_authority(authority: &str) -> bool {
     if user.contains(['[', ']', '@']) {
         return false;
     }
-    let port = match host.strip_prefix('[') {
-        Some(literal) => match literal.split_once(']') {
+    let port = if let Some(literal) = host.strip_prefix('[') {
+        match literal.split_once(']') {
             Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => port,
             _ => return false,
-        },
-        None => {
-            let end = host.find(':').unwrap_or(host.len());
-            let Some((name, port)) = host.split_at_checked(end) else {
-                return false;
-            };
-            if name.contains(['[', ']', '%']) {
-                return false;
-            }
-            port
+        }
+    } else {
+        let end = host.find(':').unwrap_or(host.len());
+        match host.split_at_checked(end) {
+            Some((name, port)) if !name.contains(['[', ']', '%']) => port,
+            _ => return false,
         }
     };
     match port.strip_prefix(':') {

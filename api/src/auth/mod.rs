@@ -1,0 +1,4 @@
+//! Auth methods. Their folders never import each other.
+
+pub mod approle;
+pub mod token;

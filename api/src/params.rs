@@ -1,0 +1,745 @@
+//! Vault's loose inputs as types.
+//!
+//! The command line sends every value as a string, other clients send JSON types; each type here
+//! takes what the API has always taken and refuses the rest with the text clients know.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::time::Timestamp;
+
+/// A parameter as help and `OpenAPI` describe it.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    raw_name: &'static str,
+    pub kind: FieldKind,
+    help: &'static str,
+}
+
+impl Field {
+    #[must_use]
+    pub const fn new(raw_name: &'static str, kind: FieldKind, help: &'static str) -> Self {
+        Self {
+            raw_name,
+            kind,
+            help,
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        plain_name(self.raw_name)
+    }
+
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        self.help.trim()
+    }
+}
+
+/// A field called `type` is spelled `r#type` in Rust.
+fn plain_name(raw: &'static str) -> &'static str {
+    raw.strip_prefix("r#").unwrap_or(raw)
+}
+
+/// The type of a parameter, as help names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    Any,
+    Bool,
+    CommaList,
+    DurationSecs,
+    Float,
+    Int,
+    KeyValuePairs,
+    Map,
+    String,
+    StringList,
+    Time,
+}
+
+impl FieldKind {
+    /// The word in the parameter list of `path-help`.
+    #[must_use]
+    pub fn help_name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Bool => "bool",
+            Self::CommaList | Self::StringList => "[]string",
+            Self::DurationSecs => "duration (sec)",
+            Self::Float => "float",
+            Self::Int => "int",
+            Self::KeyValuePairs => "keypair",
+            Self::Map => "map",
+            Self::String => "string",
+            Self::Time => "time",
+        }
+    }
+}
+
+/// Why a field was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FieldError {
+    pub field: &'static str,
+    pub detail: String,
+}
+
+impl FieldError {
+    /// The text for the client, without the prefix that paths without an existence check add.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!(
+            "error converting input for field {:?}: {}",
+            self.field, self.detail
+        )
+    }
+}
+
+/// A type that a request field can have.
+pub trait FromField: Sized {
+    const KIND: FieldKind;
+
+    fn from_value(value: Value) -> Result<Self, String>;
+
+    /// The value of a field that is not in the request.
+    fn absent() -> Self;
+}
+
+/// The parameters of an endpoint; made by [`params!`].
+pub trait Params: Sized + Send {
+    const FIELDS: &'static [Field];
+
+    /// Takes its fields out of `data`; what stays there is unknown to the endpoint.
+    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError>;
+}
+
+/// All fields of a request, captures included, for endpoints that store what they are given.
+#[derive(Debug, Default)]
+pub struct FreeForm(pub Map<String, Value>);
+
+impl Params for FreeForm {
+    const FIELDS: &'static [Field] = &[];
+
+    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
+        Ok(Self(std::mem::take(data)))
+    }
+}
+
+/// Takes one field out of a request.
+#[doc(hidden)]
+pub fn take_field<T: FromField>(
+    data: &mut Map<String, Value>,
+    raw_name: &'static str,
+) -> Result<Option<T>, FieldError> {
+    let field = plain_name(raw_name);
+    match data.remove(field) {
+        None => Ok(None),
+        Some(value) => T::from_value(value)
+            .map(Some)
+            .map_err(|detail| FieldError { field, detail }),
+    }
+}
+
+/// Declares the parameters of an endpoint: a struct whose doc comments are the help texts.
+///
+/// `name: T` is `T`'s zero value when absent, `name: Option<T>` is `None`, `name: T = value` is
+/// `value`.
+macro_rules! params {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident {
+            $( $(#[doc = $doc:literal])* $field:ident : $ty:ty $(= $default:expr)? ),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        $vis struct $name { $( pub(crate) $field: $ty, )* }
+
+        /// Parameters may be secrets: nothing of them is shown.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+
+        impl $crate::params::Params for $name {
+            const FIELDS: &'static [$crate::params::Field] = &[$(
+                $crate::params::Field::new(
+                    stringify!($field),
+                    <$ty as $crate::params::FromField>::KIND,
+                    concat!($($doc),*),
+                ),
+            )*];
+
+            fn take(
+                data: &mut serde_json::Map<String, serde_json::Value>,
+            ) -> Result<Self, $crate::params::FieldError> {
+                let _ = &data;
+                Ok(Self { $(
+                    $field: {
+                        let given = $crate::params::take_field::<$ty>(data, stringify!($field))?;
+                        params!(@default given, $ty $(, $default)?)
+                    },
+                )* })
+            }
+        }
+    };
+    (@default $given:ident, $ty:ty) => {
+        $given.unwrap_or_else(<$ty as $crate::params::FromField>::absent)
+    };
+    (@default $given:ident, $ty:ty, $default:expr) => {
+        $given.unwrap_or_else(|| $default)
+    };
+}
+pub(crate) use params;
+
+params! {
+    /// For endpoints that take nothing.
+    pub struct NoParams {}
+}
+
+params! {
+    /// A page of a list.
+    pub struct PageParams {
+        /// Optional entry to list begin listing after, not required to exist.
+        after: String,
+        /// Optional number of entries to return; defaults to all entries.
+        limit: i64,
+    }
+}
+
+impl PageParams {
+    /// Where the page begins and how much it may hold.
+    #[must_use]
+    pub fn bounds(&self) -> (Option<&str>, usize) {
+        let after = (!self.after.is_empty()).then_some(self.after.as_str());
+        let limit = usize::try_from(self.limit).ok().filter(|limit| *limit > 0);
+        (after, limit.unwrap_or(usize::MAX))
+    }
+}
+
+impl FromField for Value {
+    const KIND: FieldKind = FieldKind::Any;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        Ok(value)
+    }
+
+    fn absent() -> Self {
+        Self::Null
+    }
+}
+
+impl<T: FromField> FromField for Option<T> {
+    const KIND: FieldKind = T::KIND;
+
+    /// A null duration selects the field's default; any other null is the type's zero value.
+    fn from_value(value: Value) -> Result<Self, String> {
+        if value.is_null() && T::KIND == FieldKind::DurationSecs {
+            return Ok(None);
+        }
+        T::from_value(value).map(Some)
+    }
+
+    fn absent() -> Self {
+        None
+    }
+}
+
+impl FromField for bool {
+    const KIND: FieldKind = FieldKind::Bool;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let invalid =
+            || "'' cannot parse value as 'bool': strconv.ParseBool: invalid syntax".into();
+        match value {
+            Value::Null => Ok(false),
+            Value::Bool(given) => Ok(given),
+            Value::Number(number) => match number.as_i64() {
+                Some(0) => Ok(false),
+                Some(1) => Ok(true),
+                _ => Err(invalid()),
+            },
+            Value::String(text) if text.is_empty() => Ok(false),
+            Value::String(text) => parse_bool(&text).ok_or_else(invalid),
+            other => Err(unconvertible("bool", &other)),
+        }
+    }
+
+    fn absent() -> Self {
+        false
+    }
+}
+
+/// The spellings that Go's `ParseBool` takes.
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+impl FromField for i64 {
+    const KIND: FieldKind = FieldKind::Int;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let invalid = || "'' cannot parse value as 'int': strconv.ParseInt: invalid syntax".into();
+        match value {
+            Value::Null => Ok(0),
+            Value::Bool(given) => Ok(Self::from(given)),
+            Value::Number(number) => number.as_i64().ok_or_else(invalid),
+            Value::String(text) if text.is_empty() => Ok(0),
+            Value::String(text) => parse_int(&text).ok_or_else(invalid),
+            other => Err(unconvertible("int", &other)),
+        }
+    }
+
+    fn absent() -> Self {
+        0
+    }
+}
+
+/// Go's `ParseInt` in base 0: `0x`, `0o`, `0b`, a leading 0 for octal, underscores between digits.
+fn parse_int(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.get(..2) {
+        Some("0x") => (16, lower.get(2..)?),
+        Some("0o") => (8, lower.get(2..)?),
+        Some("0b") => (2, lower.get(2..)?),
+        _ if lower.len() > 1 && lower.starts_with('0') => (8, lower.get(1..)?),
+        _ => (10, lower.as_str()),
+    };
+    if digits.is_empty() || digits.ends_with('_') || digits.contains("__") {
+        return None;
+    }
+    let digits: String = digits.chars().filter(|c| *c != '_').collect();
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let magnitude = i128::from_str_radix(&digits, radix).ok()?;
+    i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+}
+
+impl FromField for f64 {
+    const KIND: FieldKind = FieldKind::Float;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let invalid = || "'' cannot parse value as 'float64': invalid syntax".into();
+        match value {
+            Value::Null => Ok(0.0),
+            Value::Number(number) => number.as_f64().ok_or_else(invalid),
+            Value::String(text) => text.parse().map_err(|_| invalid()),
+            other => Err(unconvertible("float64", &other)),
+        }
+    }
+
+    fn absent() -> Self {
+        0.0
+    }
+}
+
+impl FromField for String {
+    const KIND: FieldKind = FieldKind::String;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Null => Ok(Self::new()),
+            Value::String(text) => Ok(text),
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Bool(given) => Ok(if given { "1" } else { "0" }.into()),
+            other => Err(unconvertible("string", &other)),
+        }
+    }
+
+    fn absent() -> Self {
+        Self::new()
+    }
+}
+
+/// A string that is wiped when dropped: tokens, passwords, private keys.
+#[derive(Clone, Default)]
+pub struct SecretText(pub Zeroizing<String>);
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText")
+    }
+}
+
+impl FromField for SecretText {
+    const KIND: FieldKind = FieldKind::String;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        String::from_value(value).map(|text| Self(Zeroizing::new(text)))
+    }
+
+    fn absent() -> Self {
+        Self::default()
+    }
+}
+
+/// Seconds, from a number, a numeric string, Go's duration syntax or whole days (`30d`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds(pub u64);
+
+impl FromField for Seconds {
+    const KIND: FieldKind = FieldKind::DurationSecs;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let secs = match value {
+            Value::Null => 0,
+            Value::Number(number) => match number.as_i64() {
+                Some(secs) => secs,
+                None => {
+                    return Err(format!(
+                        "time: missing unit in duration {:?}",
+                        number.to_string()
+                    ));
+                }
+            },
+            Value::String(text) => parse_duration_secs(&text)?,
+            _ => return Err("could not parse duration from input".into()),
+        };
+        u64::try_from(secs)
+            .map(Self)
+            .map_err(|_| format!("cannot provide negative value '{secs}'"))
+    }
+
+    fn absent() -> Self {
+        Self(0)
+    }
+}
+
+/// Whole seconds of a duration text; fractions are cut off. The error is Go's text.
+pub fn parse_duration_secs(text: &str) -> Result<i64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    if let Ok(secs) = text.parse::<i64>() {
+        return Ok(secs);
+    }
+    if let Some(days) = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<i64>().ok())
+    {
+        return days
+            .checked_mul(86_400)
+            .ok_or_else(|| format!("time: invalid duration {text:?}"));
+    }
+    parse_go_duration_nanos(text).map(|nanos| nanos / 1_000_000_000)
+}
+
+/// Go's `time.ParseDuration`, in nanoseconds.
+pub fn parse_go_duration_nanos(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {text:?}");
+    let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    if rest == "0" {
+        return Ok(0);
+    }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let number_len = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let (number, after) = rest.split_at(number_len);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(invalid());
+        }
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_len);
+        let unit_nanos: i128 = match unit {
+            "" => return Err(format!("time: missing unit in duration {text:?}")),
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
+        };
+        let whole: i128 = match whole {
+            "" => 0,
+            digits => i128::from(digits.parse::<i64>().map_err(|_| invalid())?),
+        };
+        total += whole * unit_nanos;
+        let mut scale = unit_nanos;
+        for digit in fraction.chars().take(18).filter_map(|c| c.to_digit(10)) {
+            scale /= 10;
+            total += i128::from(digit) * scale;
+        }
+        if total > i128::from(i64::MAX) {
+            return Err(invalid());
+        }
+        rest = after;
+    }
+    i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+/// A list, or one string that is split at commas; elements of the string are trimmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommaList(pub Vec<String>);
+
+impl FromField for CommaList {
+    const KIND: FieldKind = FieldKind::CommaList;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) if text.trim().is_empty() => Ok(Self::default()),
+            Value::String(text) => Ok(Self(text.split(',').map(|e| e.trim().to_owned()).collect())),
+            other => StringList::from_value(other).map(|list| Self(list.0)),
+        }
+    }
+
+    fn absent() -> Self {
+        Self::default()
+    }
+}
+
+/// A list, or one string that is one element.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StringList(pub Vec<String>);
+
+impl FromField for StringList {
+    const KIND: FieldKind = FieldKind::StringList;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Null => Ok(Self::default()),
+            Value::Array(values) => values
+                .into_iter()
+                .map(String::from_value)
+                .collect::<Result<_, _>>()
+                .map(Self),
+            Value::Object(_) => Err(unconvertible("[]string", &value)),
+            scalar => String::from_value(scalar).map(|one| Self(vec![one])),
+        }
+    }
+
+    fn absent() -> Self {
+        Self::default()
+    }
+}
+
+/// An object, or a list of `key=value`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs(pub BTreeMap<String, String>);
+
+impl FromField for Pairs {
+    const KIND: FieldKind = FieldKind::KeyValuePairs;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let pair = |text: &str| {
+            text.split_once('=')
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .ok_or_else(|| format!("invalid key pair {text:?}"))
+        };
+        match value {
+            Value::Null => Ok(Self::default()),
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(key, value)| Ok((key, String::from_value(value)?)))
+                .collect::<Result<_, _>>()
+                .map(Self),
+            Value::Array(values) => values
+                .into_iter()
+                .map(|value| pair(&String::from_value(value)?))
+                .collect::<Result<_, _>>()
+                .map(Self),
+            Value::String(text) => pair(&text).map(|one| Self(BTreeMap::from([one]))),
+            other => Err(unconvertible("map[string]string", &other)),
+        }
+    }
+
+    fn absent() -> Self {
+        Self::default()
+    }
+}
+
+impl FromField for Map<String, Value> {
+    const KIND: FieldKind = FieldKind::Map;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Null => Ok(Self::new()),
+            Value::Object(map) => Ok(map),
+            other => Err(format!("'' expected a map, got '{}'", go_kind(&other))),
+        }
+    }
+
+    fn absent() -> Self {
+        Self::new()
+    }
+}
+
+impl FromField for Timestamp {
+    const KIND: FieldKind = FieldKind::Time;
+
+    /// RFC 3339, or seconds since the epoch as a number or a string.
+    fn from_value(value: Value) -> Result<Self, String> {
+        let text = String::from_value(value)?;
+        if let Ok(secs) = text.parse() {
+            return Ok(Self::from_secs(secs));
+        }
+        time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339)
+            .ok()
+            .and_then(|time| i64::try_from(time.unix_timestamp_nanos()).ok())
+            .map(Self)
+            .ok_or_else(|| format!("could not parse time {text:?}"))
+    }
+
+    fn absent() -> Self {
+        Self(0)
+    }
+}
+
+fn unconvertible(wanted: &str, value: &Value) -> String {
+    format!(
+        "'' expected type '{wanted}', got unconvertible type '{}'",
+        go_type(value)
+    )
+}
+
+/// The type Go's decoder gives a JSON value, as its error texts name it.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "[]interface {}",
+        Value::Bool(_) => "bool",
+        Value::Null => "<nil>",
+        Value::Number(_) => "json.Number",
+        Value::Object(_) => "map[string]interface {}",
+        Value::String(_) => "string",
+    }
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "slice",
+        other => go_type(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seconds(value: Value) -> Result<u64, String> {
+        Seconds::from_value(value).map(|s| s.0)
+    }
+
+    #[test]
+    fn durations_take_every_spelling_of_the_api() {
+        for (value, secs) in [
+            (json!(600), 600),
+            (json!("600"), 600),
+            (json!("1h30m"), 5400),
+            (json!("87600h"), 315_360_000),
+            (json!("500ms"), 0),
+            (json!("1.5h"), 5400),
+            (json!("30d"), 2_592_000),
+            (json!(""), 0),
+            (json!(null), 0),
+        ] {
+            assert_eq!(seconds(value.clone()), Ok(secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn durations_refuse_with_the_texts_clients_know() {
+        for (value, text) in [
+            (
+                json!("1d2h"),
+                r#"time: unknown unit "d" in duration "1d2h""#,
+            ),
+            (json!("1w"), r#"time: unknown unit "w" in duration "1w""#),
+            (json!("abc"), r#"time: invalid duration "abc""#),
+            (json!(" 5s"), r#"time: invalid duration " 5s""#),
+            (json!(-5), "cannot provide negative value '-5'"),
+            (json!(600.7), r#"time: missing unit in duration "600.7""#),
+            (json!(true), "could not parse duration from input"),
+            (
+                json!("9999999999h"),
+                r#"time: invalid duration "9999999999h""#,
+            ),
+        ] {
+            assert_eq!(seconds(value.clone()), Err(text.to_owned()), "{value}");
+        }
+    }
+
+    #[test]
+    fn integers_are_read_in_base_zero() {
+        for (value, int) in [
+            ("5", 5),
+            ("0x10", 16),
+            ("010", 8),
+            ("1_000", 1000),
+            ("", 0),
+            ("-3", -3),
+        ] {
+            assert_eq!(i64::from_value(json!(value)), Ok(int), "{value}");
+        }
+        for bad in ["abc", "5.7", "1__0", "0x", "--1"] {
+            assert!(i64::from_value(json!(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn comma_lists_split_strings_but_not_lists() {
+        for (value, list) in [
+            (json!("a, b ,,c"), vec!["a", "b", "", "c"]),
+            (json!(["a,b", "c"]), vec!["a,b", "c"]),
+            (json!(""), vec![]),
+            (json!(5), vec!["5"]),
+            (json!(true), vec!["1"]),
+            (json!([null]), vec![""]),
+        ] {
+            assert_eq!(
+                CommaList::from_value(value.clone()).unwrap().0,
+                list,
+                "{value}"
+            );
+        }
+        assert!(CommaList::from_value(json!({"a": 1})).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_stay_behind_and_defaults_apply() {
+        params! {
+            struct Example {
+                /// A flag.
+                r#type: String = "pki".into(),
+                ttl: Option<Seconds>,
+                flag: bool,
+            }
+        }
+        let mut data = json!({"ttl": null, "flag": "1", "bogus": 1})
+            .as_object()
+            .unwrap()
+            .clone();
+        let example = Example::take(&mut data).ok().unwrap();
+        assert_eq!(
+            (example.r#type.as_str(), example.ttl, example.flag),
+            ("pki", None, true)
+        );
+        assert_eq!(data.keys().collect::<Vec<_>>(), ["bogus"]);
+        let names: Vec<_> = Example::FIELDS.iter().map(Field::name).collect();
+        assert_eq!(names, ["type", "ttl", "flag"]);
+    }
+}

@@ -1,0 +1,625 @@
+//! The whole life of a request, top to bottom.
+//!
+//! route → token → policy (`Permit`) → audit → handler → tokens and wrapping → audit → answer.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use signet_storage::Batch;
+
+use crate::acl::{AccessRequest, Acl, Operation};
+use crate::audit::Event;
+use crate::call::{Call, Op};
+use crate::endpoint::Access;
+use crate::engine::RouteHandle;
+use crate::error::{ApiError, ErrorKind};
+use crate::mount::Mount;
+use crate::node::{Core, Node};
+use crate::permit::Permit;
+use crate::reply::{AuthReply, Body, Envelope, Reply, Response, address_allowed};
+use crate::route::{Captures, Found};
+use crate::time::Timestamp;
+use crate::token::Token;
+use crate::wrap;
+
+/// One request, as handlers see it.
+#[derive(Debug)]
+pub struct Request {
+    pub node: Arc<Node>,
+    core: Option<Arc<Core>>,
+    pub call: Arc<Call>,
+    pub mount: Arc<Mount>,
+    /// When the request began; every time in the answer derives from it.
+    pub now: Timestamp,
+    /// The caller's token; `None` on paths that need none.
+    pub token: Option<Arc<Token>>,
+    pub acl: Option<Arc<Acl>>,
+    /// The use of a counted token, waiting to be written with whatever the handler writes.
+    token_use: Mutex<Option<Batch>>,
+}
+
+impl Request {
+    /// # Errors
+    /// `Sealed` when the server is.
+    pub fn core(&self) -> Result<&Arc<Core>, ApiError> {
+        self.core.as_ref().ok_or_else(ApiError::sealed)
+    }
+
+    /// The caller's token.
+    ///
+    /// # Errors
+    /// `Forbidden` on a path that needs none, when none was sent.
+    pub fn caller(&self) -> Result<&Arc<Token>, ApiError> {
+        self.token.as_ref().ok_or_else(ApiError::permission_denied)
+    }
+
+    /// The path below the mount.
+    #[must_use]
+    pub fn relative_path(&self) -> &str {
+        self.call
+            .path
+            .strip_prefix(&self.mount.path)
+            .unwrap_or_default()
+    }
+
+    /// Writes `batch`, and the use of the caller's token with it.
+    pub async fn commit(&self, batch: Batch) -> Result<(), ApiError> {
+        let mut all = self.token_use.lock().take().unwrap_or_default();
+        all.merge(batch);
+        self.core()?.store.commit(all).await?;
+        Ok(())
+    }
+
+    /// Does the rule that lets the caller in give `sudo` too?
+    #[must_use]
+    pub fn has_sudo(&self) -> bool {
+        let access = access_request(&self.call, true, false);
+        self.acl
+            .as_ref()
+            .is_some_and(|acl| acl.check(&access).has_sudo)
+    }
+}
+
+/// Storage conflicts are two requests at one counter; the loser runs again.
+const MAX_ATTEMPTS: usize = 64;
+
+/// How far a request has come, over all its attempts.
+#[derive(Debug, Default)]
+struct Progress {
+    attempts: usize,
+    needs_token: bool,
+    /// The audit log has the request; further attempts do not write it again.
+    is_logged: bool,
+}
+
+impl Progress {
+    fn runs_again_after(&self, error: &ApiError) -> bool {
+        error.kind() == ErrorKind::Conflict && self.attempts < MAX_ATTEMPTS
+    }
+}
+
+impl Node {
+    /// Answers one request.
+    pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
+        let call = Arc::new(call);
+        let mut progress = Progress::default();
+        loop {
+            progress.attempts += 1;
+            progress.needs_token = true;
+            match self.attempt(&call, &mut progress).await {
+                Ok(response) => return response,
+                Err(error) if progress.runs_again_after(&error) => {}
+                Err(error) => return Response::error(&error, progress.needs_token),
+            }
+        }
+    }
+
+    async fn attempt(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        progress: &mut Progress,
+    ) -> Result<Response, ApiError> {
+        let core = self.core();
+        let Some(core) = core else {
+            return self.attempt_sealed(call, progress).await;
+        };
+        let path = call.path.as_str();
+        let Some((mount, relative)) = core.mounts.route(path) else {
+            return Err(self.refuse_unknown_mount(&core, call, progress).await);
+        };
+        let found = mount.engine.find(call.op, engine_path(call, relative));
+        progress.needs_token = match &found {
+            Found::Route(handle, _) | Found::WrongOperation(handle) => {
+                handle.route.access.needs_token()
+            }
+            Found::NoPath => true,
+        };
+        let mut request = self.request(call.clone(), mount, Some(core.clone()));
+        if call.op == Op::Help {
+            progress.needs_token = true;
+            let acl = self.authenticate(&core, &mut request, progress).await?;
+            let permit = Permit::to_read_help(&acl);
+            return self.answer_help(&core, &permit, &request, relative).await;
+        }
+        if !progress.needs_token {
+            let is_open = is_open(&found);
+            let (handle, captures) = match route(found) {
+                Ok(found) => found,
+                Err(refusal) if is_open => return Err(refusal),
+                Err(refusal) => {
+                    self.audit_refusal(&core, &request, &refusal, progress)
+                        .await?;
+                    return Err(refusal);
+                }
+            };
+            let permit = Permit::without_token(handle.route.access)?;
+            return self.run(permit, request, handle, captures, progress).await;
+        }
+        let acl = self.authenticate(&core, &mut request, progress).await?;
+        let refusal = match route(found) {
+            Ok((handle, captures)) => {
+                match self.authorize(&request, &acl, &handle, &captures).await {
+                    Ok(permit) => {
+                        return self.run(permit, request, handle, captures, progress).await;
+                    }
+                    Err(error) => error,
+                }
+            }
+            // Whoever may not use the path does not learn that it does not exist.
+            Err(error) => {
+                let access = access_request(call, true, false);
+                let allowed = Permit::authorize(&acl, &access);
+                allowed.err().unwrap_or(error)
+            }
+        };
+        self.audit_refusal(&core, &request, &refusal, progress)
+            .await?;
+        settle_token_use(&request).await?;
+        self.revoke_if_used_up(&request).await?;
+        Err(refusal)
+    }
+
+    async fn answer_help(
+        &self,
+        core: &Arc<Core>,
+        permit: &Permit,
+        request: &Request,
+        relative: &str,
+    ) -> Result<Response, ApiError> {
+        let answer = help(request, relative);
+        if core.audit.is_enabled() {
+            let event = Event {
+                request,
+                permit: Some(permit),
+                error: answer.as_ref().err(),
+            };
+            core.audit.request(&event).await?;
+            core.audit.response(&event, None).await?;
+        }
+        settle_token_use(request).await?;
+        self.revoke_if_used_up(request).await?;
+        answer
+    }
+
+    /// While sealed only the open endpoints of `sys/` answer.
+    async fn attempt_sealed(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        progress: &mut Progress,
+    ) -> Result<Response, ApiError> {
+        let mount = crate::sys::sealed_mount();
+        let Some(relative) = call.path.strip_prefix("sys/") else {
+            return Err(ApiError::sealed());
+        };
+        let found = mount.engine.find(call.op, engine_path(call, relative));
+        progress.needs_token = false;
+        let open = match &found {
+            Found::Route(handle, _) | Found::WrongOperation(handle) => {
+                // Sealing a sealed server needs nobody's leave.
+                handle.route.access == Access::Open || relative == "seal"
+            }
+            Found::NoPath => false,
+        };
+        if !open || call.op == Op::Help {
+            return Err(ApiError::sealed());
+        }
+        let (handle, captures) = route(found)?;
+        let request = self.request(call.clone(), mount, None);
+        self.run(Permit::while_sealed(), request, handle, captures, progress)
+            .await
+    }
+
+    fn request(
+        self: &Arc<Self>,
+        call: Arc<Call>,
+        mount: Arc<Mount>,
+        core: Option<Arc<Core>>,
+    ) -> Request {
+        Request {
+            node: self.clone(),
+            core,
+            call,
+            mount,
+            now: self.now(),
+            token: None,
+            acl: None,
+            token_use: Mutex::new(None),
+        }
+    }
+
+    async fn refuse_unknown_mount(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        call: &Arc<Call>,
+        progress: &mut Progress,
+    ) -> ApiError {
+        progress.needs_token = true;
+        let mount = crate::sys::sealed_mount();
+        let mut request = self.request(call.clone(), mount, Some(core.clone()));
+        let acl = match self.authenticate(core, &mut request, progress).await {
+            Ok(acl) => acl,
+            Err(error) => return error,
+        };
+        let text = format!(
+            "no handler for route {:?}. route entry not found.",
+            call.path
+        );
+        let refusal = Permit::authorize(&acl, &access_request(call, true, false))
+            .err()
+            .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
+        let settled = match self.audit_refusal(core, &request, &refusal, progress).await {
+            Ok(()) => settle_token_use(&request).await,
+            failed => failed,
+        };
+        settled.err().unwrap_or(refusal)
+    }
+
+    /// Finds the caller's token and takes one use of it.
+    async fn authenticate(
+        &self,
+        core: &Arc<Core>,
+        request: &mut Request,
+        progress: &mut Progress,
+    ) -> Result<Arc<Acl>, ApiError> {
+        let found = match &request.call.token {
+            None => None,
+            Some(secret) => core.tokens.lookup(secret, request.now).await?,
+        };
+        let allowed = found
+            .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
+        let Some(token) = allowed else {
+            let denied = ApiError::permission_denied();
+            self.audit_refusal(core, request, &denied, progress).await?;
+            return Err(denied);
+        };
+        let (token, token_use) = core.tokens.take_use(token)?;
+        *request.token_use.get_mut() = token_use;
+        let acl = core.policies.acl(&token, request.now).await?;
+        request.token = Some(token);
+        request.acl = Some(acl.clone());
+        Ok(acl)
+    }
+
+    /// Asks the caller's policies; the one way to a `Permit` on a path with a token.
+    async fn authorize(
+        &self,
+        request: &Request,
+        acl: &Acl,
+        handle: &RouteHandle,
+        captures: &Captures,
+    ) -> Result<Permit, ApiError> {
+        let call = &request.call;
+        let exists = if handle.creates && call.op == Op::Write {
+            request
+                .mount
+                .engine
+                .exists(*handle, request, captures)
+                .await?
+        } else {
+            true
+        };
+        let needs_sudo = handle.route.access == Access::Sudo;
+        Permit::authorize(acl, &access_request(call, exists, needs_sudo))
+    }
+
+    async fn audit_refusal(
+        &self,
+        core: &Arc<Core>,
+        request: &Request,
+        refusal: &ApiError,
+        progress: &mut Progress,
+    ) -> Result<(), ApiError> {
+        if core.audit.is_enabled() {
+            let event = Event {
+                request,
+                permit: None,
+                error: Some(refusal),
+            };
+            if !progress.is_logged {
+                core.audit.request(&event).await?;
+                progress.is_logged = true;
+            }
+            core.audit.response(&event, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a handler and makes its answer complete.
+    async fn run(
+        self: &Arc<Self>,
+        permit: Permit,
+        request: Request,
+        handle: RouteHandle,
+        captures: Captures,
+        progress: &mut Progress,
+    ) -> Result<Response, ApiError> {
+        let core = request.core.clone();
+        let audit = core.filter(|_| handle.route.access != Access::Open);
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+            && !progress.is_logged
+        {
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: None,
+            };
+            core.audit.request(&event).await?;
+            progress.is_logged = true;
+        }
+        let result = self.answer(&request, handle, captures).await;
+        if let Err(error) = &result
+            && progress.runs_again_after(error)
+        {
+            return Err(error.clone());
+        }
+        // Asked anew: the request may have enabled the first device.
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+        {
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: result.as_ref().err(),
+            };
+            let envelope = result.as_ref().ok().map(|answer| &answer.envelope);
+            core.audit.response(&event, envelope).await?;
+        }
+        self.revoke_if_used_up(&request).await?;
+        match result {
+            Ok(answer) => Ok(answer.into_response(handle.route.op)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        request: &Request,
+        handle: RouteHandle,
+        captures: Captures,
+    ) -> Result<Answer, ApiError> {
+        let call = &request.call;
+        let ran = request
+            .mount
+            .engine
+            .run(handle, request, call.data.clone(), captures)
+            .await;
+        if let Err(error) = &ran
+            && error.kind() == ErrorKind::Conflict
+        {
+            return Err(error.clone());
+        }
+        settle_token_use(request).await?;
+        let reply = ran?;
+        let mut answer = Answer::new(request, reply).await?;
+        if let Some(wrapping) = call.wrap
+            && answer.can_be_wrapped()
+        {
+            answer = wrap::wrap_answer(request, answer, wrapping.ttl_secs).await?;
+        }
+        Ok(answer)
+    }
+
+    /// A counted token goes with its last use, after that use was answered.
+    async fn revoke_if_used_up(&self, request: &Request) -> Result<(), ApiError> {
+        if let (Some(core), Some(token)) = (&request.core, &request.token)
+            && token.is_used_up()
+        {
+            core.tokens
+                .revoke_tree(core, &token.hash, request.now)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A handler's answer with its envelope.
+#[derive(Debug)]
+pub struct Answer {
+    pub envelope: Envelope,
+    pub body: AnswerBody,
+    pub status: Option<u16>,
+    pub headers: Vec<(&'static str, String)>,
+    pub wrapped_accessor: String,
+}
+
+#[derive(Debug)]
+pub enum AnswerBody {
+    Nothing,
+    Envelope,
+    Bare(Value),
+    Raw {
+        content_type: &'static str,
+        bytes: bytes::Bytes,
+    },
+    Unwrapped(bytes::Bytes),
+}
+
+impl Answer {
+    async fn new(request: &Request, reply: Reply) -> Result<Self, ApiError> {
+        let mut envelope = Envelope {
+            request_id: request.call.id.clone(),
+            lease: reply.lease.unwrap_or_default(),
+            warnings: reply.warnings,
+            mount_type: request.mount.kind().to_owned(),
+            ..Envelope::default()
+        };
+        let mut wrapped_accessor = reply.wrapped_accessor.unwrap_or_default();
+        envelope.auth = match reply.auth {
+            None => None,
+            Some(AuthReply::Token(auth)) => Some(*auth),
+            Some(AuthReply::Grant(grant)) => {
+                let core = request.core()?;
+                let (auth, warnings) = core.tokens.grant(request, *grant).await?;
+                envelope.warnings.extend(warnings);
+                Some(auth)
+            }
+        };
+        if let Some(auth) = &envelope.auth {
+            wrapped_accessor.clone_from(&auth.accessor);
+        }
+        let body = match reply.body {
+            Body::Nothing if envelope.warnings.is_empty() => AnswerBody::Nothing,
+            Body::Nothing => AnswerBody::Envelope,
+            Body::Data(data) => {
+                envelope.data = data;
+                AnswerBody::Envelope
+            }
+            Body::Flattened(data) => {
+                envelope.data = Some(data);
+                envelope.flattened = true;
+                AnswerBody::Envelope
+            }
+            Body::Bare(value) => AnswerBody::Bare(value),
+            Body::Raw {
+                content_type,
+                bytes,
+            } => AnswerBody::Raw {
+                content_type,
+                bytes,
+            },
+            Body::Unwrapped(bytes) => AnswerBody::Unwrapped(bytes),
+        };
+        Ok(Self {
+            envelope,
+            body,
+            status: reply.status,
+            headers: reply.headers,
+            wrapped_accessor,
+        })
+    }
+
+    fn can_be_wrapped(&self) -> bool {
+        matches!(self.body, AnswerBody::Envelope)
+            && (self.envelope.data.is_some() || self.envelope.auth.is_some())
+    }
+
+    fn into_response(self, op: Op) -> Response {
+        let mut response = match self.body {
+            AnswerBody::Nothing => match op {
+                Op::List | Op::Read => Response::error(&ApiError::not_found(), false),
+                Op::Delete | Op::Help | Op::Patch | Op::Write => Response::empty(204),
+            },
+            AnswerBody::Envelope => Response::json(200, &self.envelope),
+            AnswerBody::Bare(value) => Response::json(200, &value),
+            AnswerBody::Raw {
+                content_type,
+                bytes,
+            } => Response {
+                status: 200,
+                content_type,
+                headers: Vec::new(),
+                body: bytes,
+            },
+            AnswerBody::Unwrapped(bytes) => Response {
+                status: 200,
+                content_type: crate::reply::JSON,
+                headers: Vec::new(),
+                body: bytes,
+            },
+        };
+        if let Some(status) = self.status {
+            response.status = status;
+        }
+        response.headers = self.headers;
+        response
+    }
+}
+
+/// Writes the use of a counted token, unless the handler has written it.
+async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
+    let pending = request.token_use.lock().take();
+    let Some(batch) = pending else { return Ok(()) };
+    match request.core()?.store.commit(batch).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let error = ApiError::from(error);
+            let revoked_itself = match &request.token {
+                Some(token) => !request.core()?.tokens.exists(&token.hash).await?,
+                None => false,
+            };
+            if revoked_itself { Ok(()) } else { Err(error) }
+        }
+    }
+}
+
+fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
+    let relative = relative.trim_end_matches('/');
+    let text = request
+        .mount
+        .engine
+        .help(relative)
+        .ok_or_else(ApiError::unsupported_path)?;
+    Ok(Response::json(
+        200,
+        &serde_json::json!({ "help": text, "see_also": null }),
+    ))
+}
+
+/// A path that needs neither a token nor an unsealed server.
+fn is_open(found: &Found<RouteHandle>) -> bool {
+    match found {
+        Found::Route(handle, _) | Found::WrongOperation(handle) => {
+            handle.route.access == Access::Open
+        }
+        Found::NoPath => false,
+    }
+}
+
+fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
+    match found {
+        Found::Route(handle, captures) => Ok((handle, captures)),
+        Found::WrongOperation(_) => Err(ApiError::unsupported_operation()),
+        Found::NoPath => Err(ApiError::unsupported_path()),
+    }
+}
+
+/// The path an engine routes by: a list has no trailing slash there.
+fn engine_path<'c>(call: &Call, relative: &'c str) -> &'c str {
+    if call.op == Op::List {
+        relative.strip_suffix('/').unwrap_or(relative)
+    } else {
+        relative
+    }
+}
+
+/// What the caller's policies are asked.
+fn access_request(call: &Call, exists: bool, needs_sudo: bool) -> AccessRequest<'_> {
+    let operation = match call.op {
+        Op::Delete => Operation::Delete,
+        Op::Help => Operation::Help,
+        Op::List => Operation::List,
+        Op::Patch => Operation::Patch,
+        Op::Read => Operation::Read,
+        Op::Write if exists => Operation::Update,
+        Op::Write => Operation::Create,
+    };
+    AccessRequest {
+        path: &call.path,
+        operation,
+        data: Some(&call.data),
+        wrap_ttl_seconds: call.wrap.map(|wrap| wrap.ttl_secs),
+        needs_sudo,
+    }
+}

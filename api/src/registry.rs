@@ -1,0 +1,73 @@
+//! The engines and auth methods that can be mounted; a new one is one line in each function.
+
+use std::sync::Arc;
+
+use crate::engine::{Mounted, mounted};
+use crate::error::ApiError;
+use crate::mount::MountEnvironment;
+
+/// A mount that every server has.
+#[derive(Debug)]
+pub struct BuiltIn {
+    pub path: &'static str,
+    pub kind: &'static str,
+    pub description: &'static str,
+    pub local: bool,
+}
+
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        path: "sys/",
+        kind: "system",
+        description: "system endpoints used for control, policy and debugging",
+        local: false,
+    },
+    BuiltIn {
+        path: "cubbyhole/",
+        kind: "cubbyhole",
+        description: "per-token private secret storage",
+        local: true,
+    },
+    BuiltIn {
+        path: "auth/token/",
+        kind: "token",
+        description: "token based credentials",
+        local: false,
+    },
+];
+
+const SECRETS: &[&str] = &["pki"];
+const AUTH_METHODS: &[&str] = &["approle"];
+
+/// Can an operator mount `kind` at `path`?
+pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
+    let kinds = if path.starts_with("auth/") {
+        AUTH_METHODS
+    } else {
+        SECRETS
+    };
+    if kinds.contains(&kind) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "plugin not found in the catalog: {kind}"
+    )))
+}
+
+/// Makes the engine of a mount.
+pub async fn open(
+    path: &str,
+    kind: &str,
+    env: MountEnvironment,
+) -> Result<Arc<dyn Mounted>, ApiError> {
+    match (path.starts_with("auth/"), kind) {
+        (false, "system") => Ok(mounted(crate::sys::Sys)),
+        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
+        (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
+        (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
+        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
+        _ => Err(ApiError::internal(format!(
+            "mount {path} has the unknown type {kind}"
+        ))),
+    }
+}

@@ -1,0 +1,4 @@
+//! Secrets engines. Their folders never import each other.
+
+pub mod cubbyhole;
+pub mod pki;

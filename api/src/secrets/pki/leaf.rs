@@ -1,0 +1,515 @@
+//! `issue/`, `sign/` and `sign-verbatim/`: certificates for those who are not authorities.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use signet_pki::cert::Certificate;
+use signet_pki::cert::build::Vetted;
+use signet_pki::csr::Csr;
+use signet_pki::key::{Curve, KeyFormat, KeyKind, PrivateKey};
+use signet_pki::role::{KeyType, Role};
+use signet_pki::time::UnixTime;
+use signet_pki::vet::{
+    self, IssuerFacts, LeafRequest, MountLifetimes, Refusal, Surroundings, VerbatimRequest,
+    Warnings,
+};
+use signet_storage::Batch;
+
+use crate::call::Op;
+use crate::endpoint::{Cx, Endpoint, Route};
+use crate::error::{ApiError, ErrorKind};
+use crate::expiry;
+use crate::params::{CommaList, Seconds, params};
+use crate::reply::{Lease, Reply};
+use crate::secrets::pki::Pki;
+use crate::secrets::pki::format::{Format, key_encoding};
+use crate::secrets::pki::state::IssuerState;
+
+pub(super) struct Issue;
+
+params! {
+    pub(super) struct IssueParams {
+        /// The name of the role whose rules apply.
+        role: String,
+        /// Reference to the issuer; `default` for the default one.
+        issuer_ref: String,
+        /// The requested common name; if empty, the role must allow that.
+        common_name: String,
+        /// Requested DNS names and email addresses, separated by commas.
+        alt_names: String,
+        /// Requested IP addresses.
+        ip_sans: CommaList,
+        /// Requested URIs.
+        uri_sans: CommaList,
+        /// Requested other names, each as `OID;UTF8:value`.
+        other_sans: CommaList,
+        /// Requested user ids for the subject.
+        user_ids: CommaList,
+        /// The subject's serialNumber attribute, not the serial number of the certificate.
+        serial_number: String,
+        /// Lifetime; the role's or mount's by default, and never more than its maximum.
+        ttl: Seconds,
+        /// End of validity, RFC 3339; excludes ttl.
+        not_after: Option<String>,
+        /// Begin of validity, RFC 3339, where the role permits it.
+        not_before: String,
+        /// Do not add the common name to the subject alternative names.
+        exclude_cn_from_sans: bool,
+        /// Leave self-signed certificates out of the chain.
+        remove_roots_from_chain: bool,
+        /// Type of the key, for roles that leave it open.
+        key_type: Option<String>,
+        /// Size of the key, for roles that leave it open.
+        key_bits: Option<i64>,
+        /// `pem`, `der` or `pem_bundle`.
+        format: String,
+        /// `der` (PKCS #1 or SEC 1) or `pkcs8`.
+        private_key_format: String,
+    }
+}
+
+impl Endpoint for Issue {
+    type Engine = Pki;
+    type Params = IssueParams;
+
+    const ROUTES: &'static [Route] = &[
+        Route::token(Op::Write, "issue/{role}"),
+        Route::token(Op::Write, "issuer/{issuer_ref}/issue/{role}"),
+    ];
+    const HELP: &'static str = "Request a certificate and its key using a certain role.";
+
+    async fn handle(cx: Cx<'_, Pki>, params: IssueParams) -> Result<Reply, ApiError> {
+        let role = role(cx, &params.role).await?;
+        let key = vet::issue_key(&role, params.key_type.as_deref(), params.key_bits)
+            .map_err(|refusal| refused(&refusal))?;
+        let reference = issuer_reference(cx, &params.issuer_ref, &role.issuer_ref);
+        let state = cx.engine.state.state().await?;
+        let (issuer, signer) = Pki::signing_issuer(&state, &reference)?;
+        let output = Output::new(&params.format, params.remove_roots_from_chain)?;
+        let request = LeafRequest {
+            common_name: params.common_name,
+            alt_names: params.alt_names,
+            ip_sans: params.ip_sans.0,
+            uri_sans: params.uri_sans.0,
+            other_sans: params.other_sans.0,
+            user_ids: params.user_ids.0,
+            serial_number: params.serial_number,
+            exclude_cn_from_sans: params.exclude_cn_from_sans,
+            ttl_secs: params.ttl.0,
+            not_before: params.not_before,
+            not_after: params.not_after,
+        };
+        let (approved, mut warnings) = vet::vet_issue(&role, &request, &surroundings(cx, issuer))
+            .map_err(|refusal| refused(&refusal))?;
+        warnings.extend(key.warning);
+        let private_key = cx
+            .engine
+            .generate_key(key_kind(key.key_type, key.bits)?)
+            .await?;
+        let vetted = approved.with_key(private_key.public_key().clone());
+        let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
+        let encoding = key_encoding(&params.private_key_format);
+        let data = output.with_key(issuer, &certificate, &private_key, encoding)?;
+        finish(
+            cx,
+            &role,
+            Some(params.role),
+            issuer,
+            &certificate,
+            data,
+            warnings,
+        )
+        .await
+    }
+}
+
+pub(super) struct Sign;
+
+params! {
+    pub(super) struct SignParams {
+        /// The name of the role whose rules apply.
+        role: String,
+        /// Reference to the issuer; `default` for the default one.
+        issuer_ref: String,
+        /// PEM-format CSR to be signed.
+        csr: String,
+        /// The requested common name; if empty, the role must allow that.
+        common_name: String,
+        /// Requested DNS names and email addresses, separated by commas.
+        alt_names: String,
+        /// Requested IP addresses.
+        ip_sans: CommaList,
+        /// Requested URIs.
+        uri_sans: CommaList,
+        /// Requested other names, each as `OID;UTF8:value`.
+        other_sans: CommaList,
+        /// Requested user ids for the subject.
+        user_ids: CommaList,
+        /// The subject's serialNumber attribute, not the serial number of the certificate.
+        serial_number: String,
+        /// Lifetime; the role's or mount's by default, and never more than its maximum.
+        ttl: Seconds,
+        /// End of validity, RFC 3339; excludes ttl.
+        not_after: Option<String>,
+        /// Checked against the role; the certificate begins at its usual age.
+        not_before: String,
+        /// Do not add the common name to the subject alternative names.
+        exclude_cn_from_sans: bool,
+        /// Leave self-signed certificates out of the chain.
+        remove_roots_from_chain: bool,
+        /// `pem`, `der` or `pem_bundle`.
+        format: String,
+    }
+}
+
+impl Endpoint for Sign {
+    type Engine = Pki;
+    type Params = SignParams;
+
+    const ROUTES: &'static [Route] = &[
+        Route::token(Op::Write, "sign/{role}"),
+        Route::token(Op::Write, "issuer/{issuer_ref}/sign/{role}"),
+    ];
+    const HELP: &'static str =
+        "Request certificates using a certain role with the provided details.";
+
+    async fn handle(cx: Cx<'_, Pki>, params: SignParams) -> Result<Reply, ApiError> {
+        let role = role(cx, &params.role).await?;
+        let reference = issuer_reference(cx, &params.issuer_ref, &role.issuer_ref);
+        let state = cx.engine.state.state().await?;
+        let (issuer, signer) = Pki::signing_issuer(&state, &reference)?;
+        let output = Output::new(&params.format, params.remove_roots_from_chain)?;
+        let csr = parse_csr(&params.csr)?;
+        let request = LeafRequest {
+            common_name: params.common_name,
+            alt_names: params.alt_names,
+            ip_sans: params.ip_sans.0,
+            uri_sans: params.uri_sans.0,
+            other_sans: params.other_sans.0,
+            user_ids: params.user_ids.0,
+            serial_number: params.serial_number,
+            exclude_cn_from_sans: params.exclude_cn_from_sans,
+            ttl_secs: params.ttl.0,
+            not_before: params.not_before,
+            not_after: params.not_after,
+        };
+        let (vetted, warnings) = vet::vet_sign(&role, csr, &request, &surroundings(cx, issuer))
+            .map_err(|refusal| refused(&refusal))?;
+        let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
+        let data = output.certificate(issuer, &certificate);
+        finish(
+            cx,
+            &role,
+            Some(params.role),
+            issuer,
+            &certificate,
+            data,
+            warnings,
+        )
+        .await
+    }
+}
+
+pub(super) struct SignVerbatim;
+
+params! {
+    pub(super) struct SignVerbatimParams {
+        /// A role whose lifetimes and storage settings apply.
+        role: String,
+        /// Reference to the issuer; `default` for the default one.
+        issuer_ref: String,
+        /// PEM-format CSR to be signed.
+        csr: String,
+        /// Ignored in favour of the CSR.
+        common_name: String,
+        /// Ignored in favour of the CSR.
+        alt_names: String,
+        /// Ignored in favour of the CSR.
+        ip_sans: CommaList,
+        /// Ignored in favour of the CSR.
+        uri_sans: CommaList,
+        /// Further other names, each as `OID;UTF8:value`.
+        other_sans: CommaList,
+        /// Requested user ids for the subject.
+        user_ids: CommaList,
+        /// Ignored in favour of the CSR.
+        serial_number: String,
+        /// Lifetime; the role's or mount's by default, and never more than its maximum.
+        ttl: Seconds,
+        /// End of validity, RFC 3339; excludes ttl.
+        not_after: Option<String>,
+        /// Checked only; the certificate begins at its usual age.
+        not_before: String,
+        /// Do not add the common name to the subject alternative names.
+        exclude_cn_from_sans: bool,
+        /// Key usages where the CSR has none.
+        key_usage: CommaList = default_key_usage(),
+        /// Extended key usages where the CSR has none.
+        ext_key_usage: CommaList,
+        /// Extended key usages as OIDs, where the CSR has none.
+        ext_key_usage_oids: CommaList,
+        /// Hash of the signature: 256, 384 or 512; 0 for the key's default.
+        signature_bits: i64,
+        /// RSASSA-PSS instead of PKCS #1 v1.5.
+        use_pss: bool,
+        /// Mark the certificate as not an authority.
+        basic_constraints_valid_for_non_ca: Option<bool>,
+        /// Leave self-signed certificates out of the chain.
+        remove_roots_from_chain: bool,
+        /// `pem`, `der` or `pem_bundle`.
+        format: String,
+    }
+}
+
+fn default_key_usage() -> CommaList {
+    CommaList(
+        ["DigitalSignature", "KeyAgreement", "KeyEncipherment"]
+            .map(str::to_owned)
+            .to_vec(),
+    )
+}
+
+impl Endpoint for SignVerbatim {
+    type Engine = Pki;
+    type Params = SignVerbatimParams;
+
+    const ROUTES: &'static [Route] = &[
+        Route::token(Op::Write, "sign-verbatim"),
+        Route::token(Op::Write, "sign-verbatim/{role}"),
+        Route::token(Op::Write, "issuer/{issuer_ref}/sign-verbatim"),
+        Route::token(Op::Write, "issuer/{issuer_ref}/sign-verbatim/{role}"),
+    ];
+    const HELP: &'static str = "Issue a certificate directly from the provided CSR.";
+
+    async fn handle(cx: Cx<'_, Pki>, params: SignVerbatimParams) -> Result<Reply, ApiError> {
+        let named = cx.relative_path().rsplit('/').next() != Some("sign-verbatim");
+        let role = if named {
+            Some(role(cx, &params.role).await?)
+        } else {
+            None
+        };
+        let reference = match &role {
+            Some(role) => issuer_reference(cx, &params.issuer_ref, &role.issuer_ref),
+            None => params.issuer_ref.clone(),
+        };
+        let state = cx.engine.state.state().await?;
+        let (issuer, signer) = Pki::signing_issuer(&state, &reference)?;
+        let output = Output::new(&params.format, params.remove_roots_from_chain)?;
+        let csr = parse_csr(&params.csr)?;
+        let request = VerbatimRequest {
+            leaf: LeafRequest {
+                common_name: params.common_name,
+                alt_names: params.alt_names,
+                ip_sans: params.ip_sans.0,
+                uri_sans: params.uri_sans.0,
+                other_sans: params.other_sans.0,
+                user_ids: params.user_ids.0,
+                serial_number: params.serial_number,
+                exclude_cn_from_sans: params.exclude_cn_from_sans,
+                ttl_secs: params.ttl.0,
+                not_before: params.not_before,
+                not_after: params.not_after,
+            },
+            key_usage: params.key_usage.0,
+            ext_key_usage: params.ext_key_usage.0,
+            ext_key_usage_oids: params.ext_key_usage_oids.0,
+            signature_bits: u32::try_from(params.signature_bits).unwrap_or(0),
+            use_pss: params.use_pss,
+            basic_constraints_valid_for_non_ca: params.basic_constraints_valid_for_non_ca,
+        };
+        let surroundings = surroundings(cx, issuer);
+        let (vetted, warnings) = vet::vet_verbatim(role.as_deref(), csr, &request, &surroundings)
+            .map_err(|refusal| refused(&refusal))?;
+        let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
+        let data = output.certificate(issuer, &certificate);
+        let no_role = Role::default();
+        let rules = role.as_deref().unwrap_or(&no_role);
+        let role_name = named.then_some(params.role);
+        finish(cx, rules, role_name, issuer, &certificate, data, warnings).await
+    }
+}
+
+async fn role(cx: Cx<'_, Pki>, name: &str) -> Result<Arc<Role>, ApiError> {
+    cx.engine
+        .state
+        .role(name)
+        .await?
+        .ok_or_else(|| ApiError::bad_request(format!("unknown role: {name}")))
+}
+
+/// The issuer of the path, or else the role's; one in the body does not count.
+fn issuer_reference(cx: Cx<'_, Pki>, from_path: &str, of_role: &str) -> String {
+    let in_path = cx.relative_path().starts_with("issuer/");
+    if in_path {
+        from_path.to_owned()
+    } else {
+        of_role.to_owned()
+    }
+}
+
+pub(super) fn surroundings<'a>(cx: Cx<'a, Pki>, issuer: &IssuerState) -> Surroundings<'a> {
+    Surroundings {
+        now: UnixTime(cx.now.secs()),
+        mount: lifetimes(cx),
+        issuer: IssuerFacts {
+            not_after: issuer.certificate.validity().not_after,
+            leaf_not_after: issuer.record.leaf_not_after,
+            path_len: issuer.certificate.path_len(),
+        },
+        identity: &|_expression| None,
+    }
+}
+
+pub(super) fn lifetimes(cx: Cx<'_, Pki>) -> MountLifetimes {
+    let settings = &cx.engine.env.settings;
+    MountLifetimes {
+        default_ttl_secs: settings.default_ttl_secs(),
+        max_ttl_secs: settings.max_ttl_secs(),
+    }
+}
+
+pub(super) fn refused(refusal: &Refusal) -> ApiError {
+    ApiError::bad_request(refusal.to_string())
+}
+
+pub(super) fn parse_csr(text: &str) -> Result<Csr, ApiError> {
+    if text.is_empty() {
+        return Err(ApiError::bad_request("\"csr\" is empty"));
+    }
+    Csr::parse_pem(text).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+/// The kind of key that a checked type and size mean.
+pub(super) fn key_kind(key_type: KeyType, bits: u32) -> Result<KeyKind, ApiError> {
+    let unsupported = || {
+        let name = key_type.as_str();
+        ApiError::bad_request(format!(
+            "{name} keys of {bits} bits cannot be made by this server"
+        ))
+    };
+    match (key_type, bits) {
+        (KeyType::Rsa, bits) => Ok(KeyKind::Rsa { bits }),
+        (KeyType::Ec, 256) => Ok(KeyKind::Ec(Curve::P256)),
+        (KeyType::Ec, 384) => Ok(KeyKind::Ec(Curve::P384)),
+        (KeyType::Ec, 521) => Ok(KeyKind::Ec(Curve::P521)),
+        (KeyType::Ed25519, _) => Ok(KeyKind::Ed25519),
+        _ => Err(unsupported()),
+    }
+}
+
+/// How the answer shows the certificate and its chain.
+struct Output {
+    format: Format,
+    remove_roots: bool,
+}
+
+impl Output {
+    fn new(format: &str, remove_roots: bool) -> Result<Self, ApiError> {
+        let format = Format::parse(format).ok_or_else(|| {
+            ApiError::bad_request(
+                "the \"format\" path parameter must be \"pem\", \"der\", or \"pem_bundle\"",
+            )
+        })?;
+        Ok(Self {
+            format,
+            remove_roots,
+        })
+    }
+
+    fn certificate(&self, issuer: &IssuerState, certificate: &Certificate) -> Map<String, Value> {
+        let mut data = Map::new();
+        let chain: Vec<String> = issuer
+            .chain
+            .iter()
+            .filter(|link| !(self.remove_roots && link.is_root))
+            .map(|link| self.format.link(link))
+            .collect();
+        if !chain.is_empty() {
+            data.insert("ca_chain".into(), json!(chain));
+        }
+        let shown = match self.format {
+            Format::PemBundle => bundle(None, issuer, certificate),
+            Format::Der | Format::Pem => self.format.certificate(certificate),
+        };
+        let validity = certificate.validity();
+        data.insert("certificate".into(), json!(shown));
+        data.insert("issuing_ca".into(), json!(self.format.link(&issuer.link)));
+        data.insert("expiration".into(), json!(validity.not_after.0));
+        data.insert("not_before".into(), json!(validity.not_before.0));
+        data.insert(
+            "serial_number".into(),
+            json!(certificate.serial().to_colon_hex()),
+        );
+        data
+    }
+
+    fn with_key(
+        &self,
+        issuer: &IssuerState,
+        certificate: &Certificate,
+        key: &PrivateKey,
+        encoding: KeyFormat,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let mut data = self.certificate(issuer, certificate);
+        let shown = self.format.private_key(key, encoding)?;
+        if self.format == Format::PemBundle {
+            // In the bundle the key always has its traditional encoding.
+            let traditional = self.format.private_key(key, KeyFormat::Traditional)?;
+            let bundled = bundle(Some(&traditional), issuer, certificate);
+            data.insert("certificate".into(), json!(bundled));
+        }
+        data.insert("private_key".into(), json!(shown.as_str()));
+        data.insert("private_key_type".into(), json!(key.kind().type_name()));
+        Ok(data)
+    }
+}
+
+/// Key, certificate and chain in one text.
+fn bundle(key: Option<&str>, issuer: &IssuerState, certificate: &Certificate) -> String {
+    let own = certificate.to_pem_without_newline();
+    let chain = issuer.chain.iter().map(|link| link.trimmed_pem());
+    key.into_iter()
+        .chain([own.as_str()])
+        .chain(chain)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Stores the certificate, and its lease where the role wants one, before it is answered.
+async fn finish(
+    cx: Cx<'_, Pki>,
+    role: &Role,
+    role_name: Option<String>,
+    issuer: &IssuerState,
+    certificate: &Certificate,
+    data: Map<String, Value>,
+    warnings: Warnings,
+) -> Result<Reply, ApiError> {
+    let mut batch = Batch::default();
+    if !role.no_store {
+        cx.engine
+            .put_certificate(&mut batch, &issuer.record.id, certificate);
+    }
+    let mut reply = Reply::data(data)?.warn_all(warnings.iter().map(|warning| warning.to_string()));
+    if role.generate_lease {
+        let role_name = role_name.unwrap_or_default();
+        reply.lease = Some(lease(cx, &mut batch, &role_name, certificate)?);
+    }
+    if !batch.is_empty() {
+        cx.commit(batch).await?;
+    }
+    Ok(reply)
+}
+
+fn lease(
+    _cx: Cx<'_, Pki>,
+    _batch: &mut Batch,
+    _role_name: &str,
+    _certificate: &Certificate,
+) -> Result<Lease, ApiError> {
+    let _ = expiry::revoke_prefix;
+    Err(ApiError::plain(
+        ErrorKind::BadRequest,
+        "leases on certificates come later",
+    ))
+}

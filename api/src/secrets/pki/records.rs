@@ -1,0 +1,323 @@
+//! What a PKI mount stores. Paths are relative to the mount.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use signet_pki::serial::SerialNumber;
+use signet_pki::vet::LeafNotAfterBehavior;
+use signet_storage::Record;
+use zeroize::Zeroizing;
+
+use crate::error::ApiError;
+use crate::time::Timestamp;
+
+pub(super) const ISSUERS: &str = "issuer/";
+pub(super) const KEYS: &str = "key/";
+pub(super) const CONFIG: &str = "config/";
+pub(super) const ISSUERS_CONFIG: &str = "config/issuers";
+pub(super) const KEYS_CONFIG: &str = "config/keys";
+pub(super) const URLS_CONFIG: &str = "config/urls";
+/// Changes with every change of issuers or keys, which therefore cannot pass each other.
+pub(super) const REVISION: &str = "issuers-revision";
+pub(super) const CLUSTER_CONFIG: &str = "config/cluster";
+
+pub(super) fn issuer_path(id: &str) -> String {
+    format!("{ISSUERS}{id}")
+}
+
+pub(super) fn key_path(id: &str) -> String {
+    format!("{KEYS}{id}")
+}
+
+pub(super) fn role_path(name: &str) -> String {
+    format!("role/{name}")
+}
+
+pub(super) fn certificate_path(serial: SerialNumber) -> String {
+    format!("cert/{}", serial.to_hyphen_hex())
+}
+
+pub(super) fn revoked_path(serial: SerialNumber) -> String {
+    format!("revoked/{}", serial.to_hyphen_hex())
+}
+
+/// An issuer: a CA certificate and how it may be used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct IssuerRecord {
+    pub(super) id: String,
+    /// Empty for none.
+    #[serde(default)]
+    pub(super) name: String,
+    /// Empty for an issuer without a key here.
+    #[serde(default)]
+    pub(super) key_id: String,
+    #[serde(with = "base64_bytes")]
+    pub(super) certificate: Vec<u8>,
+    /// Ids, itself first; made when issuers come and go.
+    #[serde(default)]
+    pub(super) chain: Vec<String>,
+    /// Ids in the operator's order; empty for the chain that is found.
+    #[serde(default)]
+    pub(super) manual_chain: Vec<String>,
+    pub(super) usage: Usage,
+    #[serde(default)]
+    pub(super) leaf_not_after: LeafNotAfterBehavior,
+    /// As the API names it; empty for the key's default.
+    #[serde(default)]
+    pub(super) revocation_signature_algorithm: String,
+    #[serde(default)]
+    pub(super) revoked_at: Option<Timestamp>,
+    /// `None`: the mount's URLs apply.
+    #[serde(default)]
+    pub(super) aia: Option<AiaConfig>,
+    pub(super) modified_at: Timestamp,
+}
+
+impl Record for IssuerRecord {
+    const FORMAT: u8 = 1;
+}
+
+/// What an issuer may be used for; reading is always allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Usage {
+    pub(super) crl_signing: bool,
+    pub(super) issuing_certificates: bool,
+    pub(super) ocsp_signing: bool,
+}
+
+impl Usage {
+    pub(super) const ALL: Self = Self {
+        crl_signing: true,
+        issuing_certificates: true,
+        ocsp_signing: true,
+    };
+
+    /// The names, sorted, joined by commas.
+    pub(super) fn names(self) -> String {
+        let mut names = Vec::new();
+        if self.crl_signing {
+            names.push("crl-signing");
+        }
+        if self.issuing_certificates {
+            names.push("issuing-certificates");
+        }
+        if self.ocsp_signing {
+            names.push("ocsp-signing");
+        }
+        names.push("read-only");
+        names.join(",")
+    }
+}
+
+/// URLs that certificates point to, as configured: templates not yet filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct AiaConfig {
+    pub(super) issuing_certificates: Vec<String>,
+    pub(super) crl_distribution_points: Vec<String>,
+    pub(super) delta_crl_distribution_points: Vec<String>,
+    pub(super) ocsp_servers: Vec<String>,
+    pub(super) enable_templating: bool,
+}
+
+impl AiaConfig {
+    pub(super) fn any_contains(&self, template: &str) -> bool {
+        [
+            &self.issuing_certificates,
+            &self.crl_distribution_points,
+            &self.delta_crl_distribution_points,
+            &self.ocsp_servers,
+        ]
+        .into_iter()
+        .flatten()
+        .any(|url| url.contains(template))
+    }
+}
+
+impl Record for AiaConfig {
+    const FORMAT: u8 = 1;
+}
+
+/// A private key of the mount.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeyRecord {
+    pub(super) id: String,
+    /// Empty for none.
+    #[serde(default)]
+    pub(super) name: String,
+    /// PKCS #8.
+    #[serde(with = "secret_base64")]
+    pub(super) pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyRecord")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record for KeyRecord {
+    const FORMAT: u8 = 1;
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct IssuersConfig {
+    /// Empty for none.
+    pub(super) default: String,
+    pub(super) default_follows_latest_issuer: bool,
+}
+
+impl Record for IssuersConfig {
+    const FORMAT: u8 = 1;
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct KeysConfig {
+    /// Empty for none.
+    pub(super) default: String,
+}
+
+impl Record for KeysConfig {
+    const FORMAT: u8 = 1;
+}
+
+/// Where clients reach this mount.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ClusterConfig {
+    pub(super) path: String,
+    pub(super) aia_path: String,
+}
+
+impl Record for ClusterConfig {
+    const FORMAT: u8 = 1;
+}
+
+/// A stored certificate: what it takes to show it and to revoke it.
+///
+/// Written on every issuance, so not JSON: format, length of the issuer's id, the id, DER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CertificateRecord {
+    /// Empty when no issuer of the mount made it.
+    pub(super) issuer_id: String,
+    pub(super) der: Vec<u8>,
+}
+
+impl CertificateRecord {
+    const FORMAT: u8 = 1;
+
+    pub(super) fn encode(issuer_id: &str, der: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(der.len() + issuer_id.len() + 2);
+        out.push(Self::FORMAT);
+        // Ids are UUIDs; anything longer than a byte can say is not one of ours.
+        let id = if issuer_id.len() > 255 { "" } else { issuer_id };
+        out.push(u8::try_from(id.len()).unwrap_or(0));
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(der);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ApiError> {
+        let damaged = || ApiError::internal("stored certificate is damaged");
+        let (header, rest) = bytes.split_first_chunk::<2>().ok_or_else(damaged)?;
+        let [format, length] = *header;
+        if format != Self::FORMAT {
+            return Err(ApiError::internal(format!(
+                "stored certificate has format {format}"
+            )));
+        }
+        let (id, der) = rest
+            .split_at_checked(usize::from(length))
+            .ok_or_else(damaged)?;
+        let issuer_id = std::str::from_utf8(id).map_err(|_| damaged())?.to_owned();
+        Ok(Self {
+            issuer_id,
+            der: der.to_vec(),
+        })
+    }
+}
+
+/// A revoked certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RevokedRecord {
+    pub(super) revoked_at: Timestamp,
+    /// Empty when unknown: it is listed by the default issuer then.
+    #[serde(default)]
+    pub(super) issuer_id: String,
+    /// End of the certificate's validity.
+    pub(super) not_after: Timestamp,
+}
+
+impl Record for RevokedRecord {
+    const FORMAT: u8 = 1;
+}
+
+/// Named values of a lease on a certificate.
+pub(super) type LeaseData = BTreeMap<String, String>;
+
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        STANDARD
+            .decode(String::deserialize(deserializer)?)
+            .map_err(D::Error::custom)
+    }
+}
+
+mod secret_base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Zeroizing<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(STANDARD.encode(bytes.as_slice())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        STANDARD
+            .decode(text.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_records_survive_the_round_trip() {
+        let id = "0cd8cea9-5781-86a5-03d6-736a57348dd0";
+        let decoded = CertificateRecord::decode(&CertificateRecord::encode(id, b"der")).unwrap();
+        assert_eq!(
+            decoded,
+            CertificateRecord {
+                issuer_id: id.into(),
+                der: b"der".to_vec()
+            }
+        );
+        for damaged in [&b""[..], b"\x01", b"\x01\x05abc", b"\x02\x00"] {
+            assert!(CertificateRecord::decode(damaged).is_err());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Making tokens: one function writes them, whoever asks.
+
+use zeroize::Zeroizing;
+
+use signet_storage::{Batch, Expect};
+
+use crate::error::ApiError;
+use crate::expiry;
+use crate::pipeline::Request;
+use crate::random::base62;
+use crate::reply::{Auth, Grant, TokenType};
+use crate::time::{Timestamp, go_duration_short};
+use crate::token::store::{BATCH_CONTEXT, BATCH_PREFIX};
+use crate::token::{TokenKind, TokenRecord, TokenStore};
+
+/// A token that was just made; the only moment at which it is known.
+pub struct NewToken {
+    pub secret: Zeroizing<String>,
+    pub hash: String,
+    pub record: TokenRecord,
+}
+
+impl std::fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewToken")
+            .field("record", &self.record)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NewToken {
+    /// The `auth` block that hands it to the client.
+    #[must_use]
+    pub fn auth(&self, now: Timestamp) -> Auth {
+        auth_of(&self.record, self.secret.to_string(), now)
+    }
+}
+
+/// The `auth` block of a token.
+#[must_use]
+pub fn auth_of(record: &TokenRecord, client_token: String, now: Timestamp) -> Auth {
+    Auth {
+        client_token,
+        accessor: record.accessor.clone(),
+        policies: record.policies.clone(),
+        token_policies: record.policies.clone(),
+        identity_policies: Vec::new(),
+        metadata: (!record.metadata.is_empty()).then(|| record.metadata.clone()),
+        lease_duration: record.expires_at.map_or(0, |at| at.secs_since(now)),
+        renewable: record.renewable,
+        entity_id: record.entity_id.clone(),
+        token_type: record.kind.name(),
+        orphan: record.parent.is_none(),
+        mfa_requirement: None,
+        num_uses: u64::try_from(record.num_uses).unwrap_or(0),
+        display_name: record.display_name.clone(),
+    }
+}
+
+impl TokenStore {
+    /// Adds a new service token to `batch`, or seals a batch token. `secret` is the token itself
+    /// where the caller chose it.
+    pub fn create(
+        &self,
+        batch: &mut Batch,
+        mut record: TokenRecord,
+        secret: Option<Zeroizing<String>>,
+    ) -> Result<NewToken, ApiError> {
+        let rng = self.environment.rng.as_ref();
+        if record.kind == TokenKind::Batch {
+            record.renewable = false;
+            let plain = serde_json::to_vec(&record).map_err(ApiError::internal)?;
+            let sealed = self.store.seal_blob(BATCH_CONTEXT, &plain)?;
+            use base64::Engine as _;
+            let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sealed);
+            let secret = Zeroizing::new(format!("{BATCH_PREFIX}{text}"));
+            return Ok(NewToken {
+                secret,
+                hash: String::new(),
+                record,
+            });
+        }
+        let secret = match secret {
+            Some(chosen) => chosen,
+            None => Zeroizing::new(format!("{SERVICE_PREFIX}{}", base62(rng, 24)?)),
+        };
+        record.accessor = base62(rng, 24)?;
+        let hash = self.hash(&secret);
+        self.views.tokens.expect(batch, &hash, Expect::Absent);
+        self.views.tokens.put_record(batch, &hash, &record)?;
+        let accessor_hash = self.hash(&record.accessor);
+        self.views
+            .accessors
+            .put(batch, &accessor_hash, hash.clone().into_bytes());
+        if let Some(parent) = &record.parent {
+            self.views.tokens.expect(batch, parent, Expect::Present);
+            self.views
+                .children
+                .put(batch, &format!("{parent}/{hash}"), Vec::new());
+        }
+        if !record.no_lease {
+            expiry::index_token(&self.store, batch, &record, &hash)?;
+        }
+        Ok(NewToken {
+            secret,
+            hash,
+            record,
+        })
+    }
+
+    /// Makes the token of a successful login.
+    pub async fn grant(
+        &self,
+        request: &Request,
+        grant: Grant,
+    ) -> Result<(Auth, Vec<String>), ApiError> {
+        let settings = &request.mount.settings;
+        let now = request.now;
+        let mut warnings = Vec::new();
+        let policies = login_policies(&grant)?;
+        let mount_type = settings.config().token_type;
+        let kind = match (grant.token_type, mount_type) {
+            (TokenType::Batch | TokenType::DefaultBatch, _)
+            | (TokenType::Default, TokenType::Batch | TokenType::DefaultBatch) => TokenKind::Batch,
+            _ => TokenKind::Service,
+        };
+        let mut max_ttl_secs = settings.max_ttl_secs();
+        if grant.max_ttl_secs > 0 {
+            max_ttl_secs = max_ttl_secs.min(grant.max_ttl_secs);
+        }
+        if grant.explicit_max_ttl_secs > 0 {
+            max_ttl_secs = max_ttl_secs.min(grant.explicit_max_ttl_secs);
+        }
+        let ttl_secs = if grant.period_secs > 0 {
+            match grant.explicit_max_ttl_secs {
+                0 => grant.period_secs,
+                limit => grant.period_secs.min(limit),
+            }
+        } else {
+            let wanted = if grant.ttl_secs == 0 {
+                settings.default_ttl_secs()
+            } else {
+                grant.ttl_secs
+            };
+            if wanted > max_ttl_secs && grant.ttl_secs > 0 {
+                warnings.push(ttl_capped(wanted, max_ttl_secs));
+            }
+            wanted.min(max_ttl_secs)
+        };
+        let record = TokenRecord {
+            policies,
+            path: request.call.path.clone(),
+            metadata: grant.metadata,
+            display_name: grant.display_name,
+            num_uses: i64::try_from(grant.num_uses).unwrap_or(i64::MAX),
+            created_at: now,
+            expires_at: Some(now.plus_secs(ttl_secs)),
+            last_ttl_secs: ttl_secs,
+            creation_ttl_secs: ttl_secs,
+            max_ttl_secs: grant.max_ttl_secs,
+            explicit_max_ttl_secs: grant.explicit_max_ttl_secs,
+            period_secs: grant.period_secs,
+            renewable: grant.renewable,
+            kind,
+            bound_cidrs: grant.bound_cidrs,
+            internal: grant.internal,
+            ..TokenRecord::default()
+        };
+        let mut batch = grant.batch;
+        let token = self.create(&mut batch, record, None)?;
+        if !batch.is_empty() {
+            request.commit(batch).await?;
+        }
+        Ok((token.auth(now), warnings))
+    }
+}
+
+/// The policies of a login: those of its role, and `default` unless it is refused.
+fn login_policies(grant: &Grant) -> Result<Vec<String>, ApiError> {
+    let mut policies = crate::acl::sanitize_policy_names(&grant.policies)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if policies.iter().any(|policy| policy == "root") {
+        return Err(ApiError::bad_request(
+            "auth methods cannot create root tokens",
+        ));
+    }
+    if policies.iter().any(|policy| policy == "response-wrapping") {
+        return Err(ApiError::bad_request(
+            "cannot assign policy \"response-wrapping\"",
+        ));
+    }
+    policies.retain(|policy| policy != "default");
+    if !grant.no_default_policy {
+        policies.push("default".into());
+        policies.sort();
+    }
+    Ok(policies)
+}
+
+/// The warning of a lease that was cut down to its maximum.
+#[must_use]
+pub fn ttl_capped(wanted_secs: u64, max_secs: u64) -> String {
+    format!(
+        "TTL of {:?} exceeded the effective max_ttl of {:?}; TTL value is capped accordingly",
+        go_duration_short(wanted_secs),
+        go_duration_short(max_secs)
+    )
+}
+
+pub(super) const SERVICE_PREFIX: &str = "hvs.";

@@ -1,0 +1,123 @@
+//! A server to test against.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use signet_api::call::{Call, Op, Peer, WrapRequest};
+use signet_api::lockout::LockoutSettings;
+use signet_api::mount::SystemTtl;
+use signet_api::node::{Environment, Node, NodeSettings};
+use signet_api::offload::Pool;
+use signet_api::random::{SeededRng, uuid};
+use signet_api::reply::Response;
+use signet_api::time::{FixedClock, Timestamp};
+use signet_storage::Engine;
+use signet_storage::SealConfig;
+use zeroize::Zeroizing;
+
+pub(crate) const ROOT: &str = "root";
+
+pub(crate) struct Server {
+    pub(crate) node: Arc<Node>,
+    pub(crate) clock: Arc<FixedClock>,
+}
+
+/// Status and body; `Null` without one.
+pub(crate) type Answer = (u16, Value);
+
+impl Server {
+    /// Unsealed, with the root token `root`.
+    pub(crate) async fn start() -> Self {
+        let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
+        let environment = Environment {
+            clock: clock.clone(),
+            rng: Arc::new(SeededRng::default()),
+            pool: Pool::new(2, 64),
+            key_pool: Pool::new(2, 64),
+        };
+        let settings = NodeSettings {
+            system_ttl: SystemTtl::default(),
+            cluster_name: String::new(),
+            version: "1.19.5".into(),
+            build_date: String::new(),
+            storage_type: "inmem".into(),
+            user_lockout: LockoutSettings::default(),
+        };
+        let node = Node::new(
+            signet_storage::open(&Engine::Inmem).unwrap(),
+            environment,
+            settings,
+        );
+        let config = SealConfig::shamir(1, 1).unwrap();
+        let root = Some(Zeroizing::new(ROOT.to_owned()));
+        let initialized = node.initialize(config, None, root).await.unwrap();
+        node.start_initialized(&initialized).await.unwrap();
+        Self { node, clock }
+    }
+
+    pub(crate) async fn call(&self, call: Call) -> Answer {
+        answer(&self.node.handle(call).await)
+    }
+
+    pub(crate) async fn read(&self, token: &str, path: &str) -> Answer {
+        self.call(call(Op::Read, path, token, Value::Null)).await
+    }
+
+    pub(crate) async fn list(&self, token: &str, path: &str) -> Answer {
+        self.call(call(Op::List, &format!("{path}/"), token, Value::Null))
+            .await
+    }
+
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.call(call(Op::Delete, path, token, Value::Null)).await
+    }
+
+    pub(crate) async fn write(&self, token: &str, path: &str, data: Value) -> Answer {
+        self.call(call(Op::Write, path, token, data)).await
+    }
+
+    pub(crate) async fn write_wrapped(
+        &self,
+        token: &str,
+        path: &str,
+        data: Value,
+        ttl_secs: u64,
+    ) -> Answer {
+        let wrap = Some(WrapRequest { ttl_secs });
+        self.call(Call {
+            wrap,
+            ..call(Op::Write, path, token, data)
+        })
+        .await
+    }
+}
+
+/// A request from 127.0.0.1; an empty token is none.
+pub(crate) fn call(op: Op, path: &str, token: &str, data: Value) -> Call {
+    Call {
+        id: uuid(&SeededRng::default()).unwrap(),
+        op,
+        path: path.to_owned(),
+        data: data.as_object().cloned().unwrap_or_else(Map::new),
+        raw_body: Bytes::new(),
+        token: (!token.is_empty()).then(|| Zeroizing::new(token.to_owned())),
+        wrap: None,
+        peer: Peer {
+            address: SocketAddr::from(([127, 0, 0, 1], 40_000)),
+            certificates: Arc::new([]),
+        },
+        headers: Vec::new(),
+    }
+}
+
+fn answer(response: &Response) -> Answer {
+    let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+    (response.status, body)
+}
+
+/// The first error text of an answer.
+pub(crate) fn error(answer: &Answer) -> &str {
+    answer.1["errors"][0].as_str().unwrap_or_default()
+}
