@@ -337,5 +337,20 @@ mod tests {
         fn no_bytes_make_parsing_panic(bytes: Vec<u8>) {
             let _ = Crl::parse_der(&bytes);
         }
+
+        #[test]
+        fn no_damage_makes_parsing_panic_or_a_signature_hold(
+            position: prop::sample::Index,
+            octet in 1_u8..,
+        ) {
+            let issuer = root(P256);
+            let mut der = plan(Some(1)).sign(&issuer, [revoked(1)]).unwrap();
+            let at = position.index(der.len());
+            der[at] ^= octet;
+            if let Ok(crl) = Crl::parse_der(&der) {
+                let _ = (crl.number(), crl.delta_base());
+                prop_assert!(crl.verify_signature(issuer.public_key()).is_err());
+            }
+        }
     }
 }

@@ -187,3 +187,69 @@ pub const INTERNAL_ERROR: &[u8] = &[0x30, 3, 0x0a, 1, 2];
 pub const UNAUTHORIZED: &[u8] = &[0x30, 3, 0x0a, 1, 6];
 
 const MAX_CERT_IDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::judges::{NOW, P256, root};
+
+    /// A question without a nonce, as OpenSSL asks it.
+    const REQUEST: &[u8] = include_bytes!("judges/reference/ocsp_request.der");
+
+    #[test]
+    fn repeats_the_question_and_the_nonce_byte_for_byte() {
+        let request = OcspRequest::parse_der(REQUEST).unwrap();
+        assert_eq!(request.nonce, None);
+        let nonce = [4, 2, 0xab, 0xcd];
+        let response = OcspResponse {
+            cert_id: &request.cert_ids[0],
+            status: CertStatus::Good,
+            produced_at: NOW,
+            this_update: NOW,
+            next_update: None,
+            nonce: Some(&nonce),
+            algorithm: None,
+        };
+        let der = response.sign(&root(P256)).unwrap();
+        for part in [request.cert_ids[0].der.as_slice(), &nonce] {
+            assert!(der.windows(part.len()).any(|window| window == part));
+        }
+    }
+
+    #[test]
+    fn a_question_with_an_unknown_hash_is_read_but_names_no_issuer() {
+        let mut der = REQUEST.to_vec();
+        let sha1 = oid::SHA1;
+        let at = der
+            .windows(sha1.as_bytes().len())
+            .position(|window| window == sha1.as_bytes())
+            .unwrap();
+        der[at + sha1.as_bytes().len() - 1] ^= 1;
+        let request = OcspRequest::parse_der(&der).unwrap();
+        assert_eq!(request.cert_ids[0].hash, None);
+        assert!(!request.cert_ids[0].names_issuer(root(P256).certificate()));
+    }
+
+    #[test]
+    fn refuses_a_request_that_asks_nothing() {
+        let nothing = [0x30, 4, 0x30, 2, 0x30, 0];
+        assert!(OcspRequest::parse_der(&nothing).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_parsing_panic(bytes: Vec<u8>) {
+            let _ = OcspRequest::parse_der(&bytes);
+        }
+
+        #[test]
+        fn no_damage_makes_parsing_panic(position: prop::sample::Index, octet: u8) {
+            let mut der = REQUEST.to_vec();
+            let at = position.index(der.len());
+            der[at] = octet;
+            let _ = OcspRequest::parse_der(&der);
+        }
+    }
+}
