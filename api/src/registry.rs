@@ -64,7 +64,7 @@ pub async fn open(
         (false, "system") => Ok(mounted(crate::sys::Sys)),
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
-        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(env))),
+        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         _ => Err(ApiError::internal(format!(
             "mount {path} has the unknown type {kind}"
         ))),
