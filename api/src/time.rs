@@ -72,6 +72,34 @@ pub fn go_duration_short(secs: u64) -> String {
     out
 }
 
+/// Nanoseconds as Go prints a `time.Duration`: `0s`, `250ms`, `1.5s`, `1h0m0s`.
+#[must_use]
+pub fn go_duration(nanos: u64) -> String {
+    let (unit, name) = match nanos {
+        0 => return "0s".into(),
+        1..1_000 => (1, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let whole = nanos / unit;
+    let digits = unit.ilog10();
+    let width = usize::try_from(digits).unwrap_or(0);
+    let fraction = format!("{:0width$}", nanos % unit);
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    let (hours, minutes) = (whole / 3600, whole / 60 % 60);
+    if unit < 1_000_000_000 || whole < 60 {
+        return format!("{whole}{dot}{fraction}{name}");
+    }
+    let rest = format!("{minutes}m{}{dot}{fraction}s", whole % 60);
+    if hours > 0 {
+        format!("{hours}h{rest}")
+    } else {
+        rest
+    }
+}
+
 /// Where the current time comes from.
 pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
@@ -132,6 +160,23 @@ mod tests {
         assert_eq!(
             Timestamp(1_795_563_143_120_000_000).rfc3339(),
             "2026-11-24T23:32:23.12Z"
+        );
+    }
+
+    #[test]
+    fn prints_durations_as_go_does() {
+        let printed = [
+            0,
+            1,
+            1_500,
+            250_000_000,
+            1_500_000_000,
+            60_000_000_000,
+            3_600_000_000_000,
+        ];
+        assert_eq!(
+            printed.map(go_duration),
+            ["0s", "1ns", "1.5µs", "250ms", "1.5s", "1m0s", "1h0m0s"]
         );
     }
 
