@@ -13,6 +13,7 @@ mod init;
 mod internal_ui;
 mod leader;
 mod locked_users;
+mod metrics;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -74,6 +75,7 @@ impl Engine for Sys {
         row::<leader::Leader>(),
         row::<locked_users::List>(),
         row::<locked_users::Unlock>(),
+        row::<metrics::ReadMetrics>(),
         row::<mounts::DisableMount>(),
         row::<mounts::EnableMount>(),
         row::<mounts::ListMounts>(),
