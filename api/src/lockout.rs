@@ -3,7 +3,7 @@
 //! Only users that exist are counted: what a stranger invents cannot fill the memory. It is lost
 //! with a restart, as the waiting time is short.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 
@@ -19,6 +19,8 @@ pub struct LockoutSettings {
     pub disabled: bool,
     /// For mounts that are not tuned.
     pub default: LockoutConfig,
+    /// The same by kind of auth method, before `default`.
+    pub by_kind: BTreeMap<String, LockoutConfig>,
 }
 
 /// The failed logins of an unsealed server.
@@ -64,7 +66,9 @@ impl<'a> Attempt<'a> {
         let settings = &request.node.settings.user_lockout;
         let now = request.now;
         let tuned = request.mount.settings.config().user_lockout.clone();
-        let config = tuned.unwrap_or_else(|| settings.default.clone());
+        let config = tuned
+            .or_else(|| settings.by_kind.get(request.mount.kind()).cloned())
+            .unwrap_or_else(|| settings.default.clone());
         if settings.disabled || config.disabled || config.threshold == 0 {
             return Ok(Self { counted: None, now });
         }

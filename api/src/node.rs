@@ -156,7 +156,7 @@ impl Node {
     pub async fn tick(&self) {
         let Some(core) = self.core() else { return };
         let now = self.now();
-        if let Err(error) = crate::expiry::sweep(self, &core, now).await {
+        if let Err(error) = crate::expiry::sweep(&core, now).await {
             tracing::error!(%error, "expiry sweep failed");
         }
         if let Err(error) = self.rotate_if_due(&core, now).await {

@@ -124,9 +124,13 @@ impl FixedClock {
     }
 
     pub fn advance_secs(&self, secs: u64) {
-        let secs = i64::try_from(secs).unwrap_or(i64::MAX);
+        self.advance_millis(secs.saturating_mul(1_000));
+    }
+
+    pub fn advance_millis(&self, millis: u64) {
+        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
         self.0
-            .fetch_add(secs.saturating_mul(NANOS_PER_SEC), Ordering::SeqCst);
+            .fetch_add(millis.saturating_mul(1_000_000), Ordering::SeqCst);
     }
 }
 

@@ -3,7 +3,7 @@
 mod cli;
 mod config;
 mod http;
-mod process;
+mod server;
 mod version;
 
 use std::process::ExitCode;

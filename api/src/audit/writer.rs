@@ -2,7 +2,7 @@
 //! keeps a slow disk away from the event loop.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,7 @@ struct Output {
     target: Target,
     /// `None` before it was opened, and always for the standard output.
     file: Option<File>,
-    /// A failed write may have left part of a line behind.
+    /// A failed write, or a crash, may have left part of a line behind.
     has_torn_line: bool,
 }
 
@@ -115,6 +115,7 @@ impl Output {
     fn open(&mut self) -> io::Result<()> {
         if let Target::File { path, mode } = &self.target {
             self.file = Some(open(path, *mode)?);
+            self.has_torn_line = ends_within_a_line(path);
         }
         Ok(())
     }
@@ -187,6 +188,21 @@ fn open(path: &Path, mode: Option<u32>) -> io::Result<File> {
     Ok(file)
 }
 
+/// False for what cannot be read or is no file.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last_byte = || -> io::Result<u8> {
+        let mut file = File::open(path)?;
+        let mut last = [b'\n'];
+        if file.metadata()?.is_file() && file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        let [last] = last;
+        Ok(last)
+    };
+    last_byte().is_ok_and(|last| last != b'\n')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +241,9 @@ mod tests {
             result.unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap();
-        let numbers: Vec<u32> = written.lines().map(|l| l.parse().unwrap()).collect();
+        let mut numbers: Vec<u32> = written.lines().map(|l| l.parse().unwrap()).collect();
+        // All at once have no order among themselves.
+        numbers.sort_unstable();
         assert_eq!(numbers, (0..500).collect::<Vec<_>>());
     }
 
@@ -255,10 +273,20 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept\n");
     }
 
-    #[test]
-    fn a_torn_line_is_ended_before_the_next_one() {
-        let mut output = b"{\"torn".to_vec();
-        append(&mut output, true, b"{}\n").unwrap();
-        assert_eq!(output, b"{\"torn\n{}\n");
+    #[tokio::test]
+    async fn a_torn_line_is_ended_before_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        for (before, after) in [
+            ("{\"torn", "{\"torn\n{}\n"),
+            ("{}\n", "{}\n{}\n"),
+            ("", "{}\n"),
+        ] {
+            let path = directory.path().join(before.len().to_string());
+            std::fs::write(&path, before).unwrap();
+            let writer = file(path.clone(), None);
+            writer.open().await.unwrap();
+            writer.write(b"{}\n".to_vec()).await.unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        }
     }
 }

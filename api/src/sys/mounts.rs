@@ -6,7 +6,7 @@ use signet_storage::Batch;
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::expiry;
+use crate::expiry::{self, OnFailure};
 use crate::mount::MountConfig;
 use crate::params::{NoParams, Pairs, params};
 use crate::reply::Reply;
@@ -231,10 +231,10 @@ impl Endpoint for DisableMount {
             return Ok(Reply::nothing());
         }
         cx.commit(Batch::default()).await?;
-        expiry::revoke_prefix(core, &path, cx.now).await?;
+        expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         core.mounts.unmount(&path).await?;
         // What was handed out between the two.
-        expiry::revoke_prefix(core, &path, cx.now).await?;
+        expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         tracing::info!(mount.path = %path, "unmounted");
         Ok(Reply::nothing())
     }

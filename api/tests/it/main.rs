@@ -1,6 +1,12 @@
 //! The API in process: memory storage, a clock that stands still, seeded randomness.
 
+mod approle_login;
+mod approle_roles;
+mod approle_secret_ids;
+mod audit;
+mod audit_canary;
 mod cubbyhole;
+mod lockout;
 mod mounts;
 mod pki_chain;
 mod policies;

@@ -423,7 +423,7 @@ async fn leases_end_with_their_mount() {
         last_renewal: None,
         renewable: false,
         of: Leased::Secret {
-            token_hash: "t".into(),
+            holder: Some("t".into()),
             data: serde_json::Map::new(),
         },
     };

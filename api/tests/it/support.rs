@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::lockout::LockoutSettings;
-use signet_api::mount::SystemTtl;
+use signet_api::mount::{MountConfig, SystemTtl};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
@@ -17,7 +17,7 @@ use signet_api::token::TokenRecord;
 use signet_storage::Backend;
 use signet_storage::Batch;
 use signet_storage::Engine;
-use signet_storage::SealConfig;
+use signet_storage::{SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -25,6 +25,8 @@ pub(crate) const ROOT: &str = "root";
 pub(crate) struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<FixedClock>,
+    /// Set by `start`.
+    unseal_key: Option<UnsealKey>,
 }
 
 /// Status and body; `Null` without one.
@@ -33,10 +35,12 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
-        let server = Self::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
+        let mut server = Self::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = server.node.initialize(config, None, root).await.unwrap();
+        let unseal_key = UnsealKey::from_bytes(&initialized.shares[0]).unwrap();
+        server.unseal_key = Some(unseal_key);
         server.node.start_initialized(&initialized).await.unwrap();
         server
     }
@@ -59,7 +63,25 @@ impl Server {
             user_lockout: LockoutSettings::default(),
         };
         let node = Node::new(backend, environment, settings);
-        Self { node, clock }
+        Self {
+            node,
+            clock,
+            unseal_key: None,
+        }
+    }
+
+    /// Seals and unseals: what is not stored is forgotten.
+    pub(crate) async fn restart(&self) {
+        let unseal_key = self.unseal_key.as_ref().unwrap();
+        self.node.seal().await;
+        let store = self.node.sealed.unseal(unseal_key).await.unwrap();
+        self.node.start(store).await.unwrap();
+    }
+
+    /// Mounts an auth method under its own name.
+    pub(crate) async fn enable_auth(&self, kind: &str) {
+        let data = serde_json::json!({ "type": kind });
+        assert_eq!(self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0, 204);
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {

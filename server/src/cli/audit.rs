@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 
 use crate::cli::Cli;
 use crate::cli::args::parse_texts;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{
     Format, FormatFlag, HttpFlags, expect_arguments, mount_path, one_argument,
 };
-use crate::cli::output::{go_value, print_structured, table};
+use crate::cli::output::{go_value, print_structured};
+use crate::cli::table::table;
 use crate::cli::ui::{Outcome, Stop};
 
 /// Interact with audit devices

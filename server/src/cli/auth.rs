@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::duration::GoDuration;
 use crate::cli::flags::{FormatFlag, HttpFlags, expect_arguments, mount_path, one_argument};
 use crate::cli::login;

@@ -1,18 +1,17 @@
-//! The client of the HTTP API: addresses, headers, retries and the wording of failures.
+//! The client of the HTTP API: address, headers, redirects and retries.
 
 use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Method, Uri};
-use serde::Serialize;
 use serde_json::Value;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::cli::brand::Brand;
+use crate::cli::call::{Call, escaped_path, escaped_query, policy_for};
+use crate::cli::client_error::{ApiError, ClientError};
 use crate::cli::duration::GoDuration;
 use crate::cli::flags::HttpFlags;
-use crate::cli::output::go_escaped;
 use crate::cli::secret::Secret;
 use crate::cli::token_helper;
 use crate::cli::transport::{self, Answer, Exchange, TlsSettings, TransportError};
@@ -29,49 +28,12 @@ pub(crate) struct Client {
     mfa: Vec<String>,
     namespace: Option<String>,
     preview: Preview,
+    /// Before the first retry; later ones wait longer.
+    retry_pause: Duration,
     timeout: Duration,
     tls: TlsSettings,
     token: Option<Zeroizing<String>>,
     wrap_ttl: Option<GoDuration>,
-}
-
-/// One call of the API, on a path below `/v1/`.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    method: Method,
-    path: String,
-    query: Vec<(String, String)>,
-    body: Option<Zeroizing<Vec<u8>>>,
-}
-
-#[derive(Debug, Error)]
-pub(crate) enum ClientError {
-    #[error("{0}")]
-    Answer(#[from] Box<ApiError>),
-    /// The answer cannot be read.
-    #[error("{0}")]
-    Content(String),
-    /// Not a failure: `-output-curl-string` or `-output-policy` was given.
-    #[error("{0}")]
-    Preview(String),
-    #[error("{method} \"{url}\": {source}")]
-    Transport {
-        method: String,
-        url: String,
-        source: TransportError,
-    },
-}
-
-/// An answer of 400 or above.
-#[derive(Debug)]
-pub(crate) struct ApiError {
-    method: Method,
-    url: String,
-    namespace: Option<String>,
-    pub(crate) status: u16,
-    /// The messages, or nothing when the body is not an error envelope.
-    errors: Option<Vec<String>>,
-    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,68 +41,6 @@ enum Preview {
     Curl,
     Nothing,
     Policy,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            body: None,
-        }
-    }
-
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A list, which travels as a `GET` with `list=true`.
-    pub(crate) fn list(path: impl Into<String>) -> Self {
-        Self::get(path).query("list", "true")
-    }
-
-    pub(crate) fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn put(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::PUT, path).body(body)
-    }
-
-    pub(crate) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::POST, path).body(body)
-    }
-
-    pub(crate) fn patch(path: impl Into<String>, body: &impl Serialize) -> Self {
-        Self::new(Method::PATCH, path).body(body)
-    }
-
-    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub(crate) fn queries(mut self, pairs: Vec<(String, String)>) -> Self {
-        self.query.extend(pairs);
-        self
-    }
-
-    fn body(mut self, body: &impl Serialize) -> Self {
-        // Bodies are maps with string keys, texts and numbers: they always serialise.
-        self.body = serde_json::to_string(body)
-            .ok()
-            .map(|text| Zeroizing::new(go_escaped(&text).into_bytes()));
-        self
-    }
-
-    fn is_list(&self) -> bool {
-        self.method == Method::GET
-            && self
-                .query
-                .iter()
-                .any(|(name, value)| name == "list" && value == "true")
-    }
 }
 
 impl Client {
@@ -185,6 +85,7 @@ impl Client {
                 .filter(|namespace| !namespace.is_empty())
                 .map(|namespace| format!("{namespace}/")),
             preview,
+            retry_pause: FIRST_PAUSE,
             timeout: timeout(environment)?,
             tls: tls_settings(flags, environment),
             token: token_helper::current_token(environment)?,
@@ -273,7 +174,7 @@ impl Client {
             url,
             namespace: self.namespace.clone(),
             status: answer.status,
-            errors: error_messages(&answer.body),
+            errors: ApiError::messages(&answer.body),
             body: answer.body,
         })))
     }
@@ -305,7 +206,7 @@ impl Client {
                 return result.map_err(failure);
             }
             retries += 1;
-            std::thread::sleep((FIRST_PAUSE * retries).min(LONGEST_PAUSE));
+            std::thread::sleep((self.retry_pause * retries).min(LONGEST_PAUSE));
         }
     }
 
@@ -414,47 +315,6 @@ impl Client {
     }
 }
 
-impl std::fmt::Display for ApiError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Error making API request.\n\n")?;
-        if let Some(namespace) = &self.namespace {
-            writeln!(formatter, "Namespace: {namespace}")?;
-        }
-        writeln!(formatter, "URL: {} {}", self.method, self.url)?;
-        match &self.errors {
-            Some(errors) => {
-                write!(formatter, "Code: {}. Errors:\n\n", self.status)?;
-                let bullets: Vec<String> =
-                    errors.iter().map(|error| format!("* {error}")).collect();
-                formatter.write_str(&bullets.join("\n"))
-            }
-            None => {
-                write!(formatter, "Code: {}. Raw Message:\n\n", self.status)?;
-                formatter.write_str(&String::from_utf8_lossy(&self.body))
-            }
-        }
-    }
-}
-
-impl std::error::Error for ApiError {}
-
-impl ClientError {
-    /// Ends the command, telling what it was about: `Error reading x: …`.
-    pub(crate) fn stop(self, what: impl std::fmt::Display) -> Stop {
-        match self {
-            Self::Preview(text) => Stop::Printed(text),
-            error => Stop::Failed(format!("{what}: {error}")),
-        }
-    }
-
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Answer(error) => Some(error.status),
-            _ => None,
-        }
-    }
-}
-
 impl std::fmt::Debug for Client {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -502,17 +362,6 @@ fn parse_secret(body: &[u8]) -> Result<Secret, ClientError> {
     serde_json::from_value(value).map_err(wrong)
 }
 
-fn error_messages(body: &[u8]) -> Option<Vec<String>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let messages = value.get("errors")?.as_array()?;
-    Some(
-        messages
-            .iter()
-            .filter_map(|message| message.as_str().map(str::to_owned))
-            .collect(),
-    )
-}
-
 fn redirect_target(url: &str, answer: &Answer) -> Option<String> {
     let location = answer.headers.get(LOCATION)?.to_str().ok()?;
     if location.contains("://") {
@@ -534,32 +383,6 @@ fn go_method(method: &Method) -> String {
     let name = method.as_str();
     let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
     format!("{first}{}", rest.to_lowercase())
-}
-
-fn policy_for(call: &Call) -> String {
-    let capabilities: &[&str] = match call.method {
-        Method::DELETE => &["delete"],
-        Method::PATCH => &["patch"],
-        Method::GET if call.is_list() => &["list"],
-        Method::GET => &["read"],
-        _ => &["create", "update"],
-    };
-    let path = clean_path(&call.path);
-    let sudo = needs_sudo(&path).then_some("sudo");
-    let mut capabilities: Vec<&str> = capabilities.iter().copied().chain(sudo).collect();
-    capabilities.sort_unstable();
-    let capabilities: Vec<String> = capabilities
-        .iter()
-        .map(|capability| format!("\"{capability}\""))
-        .collect();
-    format!(
-        "path \"{path}\" {{\n  capabilities = [{}]\n}}",
-        capabilities.join(", ")
-    )
-}
-
-fn needs_sudo(path: &str) -> bool {
-    SUDO_PATHS.contains(&path) || SUDO_PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn checked_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>, Stop> {
@@ -625,172 +448,15 @@ fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
-/// Without empty, `.` and `..` segments.
-fn clean_path(path: &str) -> String {
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
-            }
-            other => segments.push(other),
-        }
-    }
-    segments.join("/")
-}
-
-fn escaped_path(path: &str) -> String {
-    escaped(&clean_path(path), b"-_.~$&+,/:;=@")
-}
-
-fn escaped_query(text: &str) -> String {
-    escaped(text, b"-_.~ ").replace(' ', "+")
-}
-
-fn escaped(text: &str, allowed: &[u8]) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || allowed.contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
-}
-
 fn shell_quoted(text: &str) -> String {
     text.replace('\'', "'\"'\"'")
 }
 
 const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(1000);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const REDIRECTS: [u16; 3] = [301, 302, 307];
-const SUDO_PATHS: [&str; 7] = [
-    "auth/token/accessors",
-    "sys/audit",
-    "sys/config/cors",
-    "sys/remount",
-    "sys/rotate",
-    "sys/rotate/keyring",
-    "sys/seal",
-];
-const SUDO_PREFIXES: [&str; 10] = [
-    "sys/audit/",
-    "sys/auth/",
-    "sys/config/auditing/",
-    "sys/internal/inspect/",
-    "sys/leases/lookup/",
-    "sys/leases/revoke-force/",
-    "sys/leases/revoke-prefix/",
-    "sys/plugins/catalog/",
-    "sys/raw",
-    "sys/step-down",
-];
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn client(flags: &HttpFlags) -> Client {
-        let environment: Environment = [("VAULT_TOKEN", "t"), ("VAULT_ADDR", "http://h:1/pre/")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        Client::new(flags, &environment, Brand::of("vault")).unwrap()
-    }
-
-    #[test]
-    fn escapes_paths_and_queries_as_go_does() {
-        let client = client(&HttpFlags::default());
-        let call = Call::get("/cubbyhole//a b/é?x#y%41/")
-            .query("w", "a b")
-            .query("v", "1");
-        assert_eq!(
-            client.url(&call),
-            "http://h:1/pre/v1/cubbyhole/a%20b/%C3%A9%3Fx%23y%2541?v=1&w=a+b"
-        );
-    }
-
-    #[test]
-    fn prints_the_call_of_curl_without_the_token() {
-        let flags = HttpFlags {
-            wrap_ttl: Some(GoDuration::from_seconds(60)),
-            namespace: Some("ns".to_owned()),
-            ..HttpFlags::default()
-        };
-        let call = Call::put("a/b", &json!({"c": "it's"}));
-        assert_eq!(
-            client(&flags).curl_string(&call),
-            "curl -X PUT -H \"X-Vault-Request: true\" -H \"X-Vault-Token: $(vault print token)\" \
-             -H \"X-Vault-Namespace: ns/\" -H \"X-Vault-Wrap-Ttl: 1m0s\" -d '{\"c\":\"it'\"'\"'s\"}' \
-             \"http://h:1/pre/v1/a/b\""
-        );
-    }
-
-    #[test]
-    fn prints_the_policy_a_call_needs() {
-        assert_eq!(
-            policy_for(&Call::list("pki/roles")),
-            "path \"pki/roles\" {\n  capabilities = [\"list\"]\n}"
-        );
-        assert_eq!(
-            policy_for(&Call::post("sys/auth/approle", &json!({}))),
-            "path \"sys/auth/approle\" {\n  capabilities = [\"create\", \"sudo\", \"update\"]\n}"
-        );
-    }
-
-    #[test]
-    fn words_api_errors_as_vault_does() {
-        let error = ApiError {
-            method: Method::PUT,
-            url: "http://h/v1/x".to_owned(),
-            namespace: None,
-            status: 400,
-            errors: error_messages(b"{\"errors\":[\"a\",\"b\"]}"),
-            body: Vec::new(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "Error making API request.\n\nURL: PUT http://h/v1/x\nCode: 400. Errors:\n\n* a\n* b"
-        );
-        assert_eq!(error_messages(b"<html>"), None);
-    }
-
-    #[test]
-    fn refuses_addresses_without_a_scheme() {
-        assert!(Address::parse("127.0.0.1:8200").is_err());
-        assert!(Address::parse("ftp://h").is_err());
-        assert_eq!(
-            Address::parse("https://h:1/").ok().unwrap().base,
-            "https://h:1"
-        );
-    }
-
-    #[test]
-    fn refuses_headers_reserved_for_the_protocol() {
-        assert!(checked_headers(&[("x-vault-token".to_owned(), "t".to_owned())]).is_err());
-        assert!(checked_headers(&[("Foo".to_owned(), "bar".to_owned())]).is_ok());
-    }
-
-    #[test]
-    fn retries_only_what_may_pass() {
-        for (status, passing) in [
-            (500, true),
-            (501, false),
-            (503, true),
-            (429, true),
-            (412, true),
-            (400, false),
-            (200, false),
-        ] {
-            assert_eq!(is_passing_status(status), passing, "{status}");
-        }
-    }
-}
+mod tests;

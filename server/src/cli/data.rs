@@ -5,13 +5,12 @@ use serde_json::{Map, Value};
 
 use crate::cli::Cli;
 use crate::cli::args::{parse_pairs, parse_texts};
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{
     FieldFlag, Format, FormatFlag, HttpFlags, expect_arguments, sanitize_path,
 };
-use crate::cli::output::{
-    detailed_list, key_list, print_secret, print_structured, print_warnings, raw_is_for_read,
-};
+use crate::cli::output::{print_structured, print_warnings, raw_is_for_read};
+use crate::cli::table::{detailed_list, key_list};
 use crate::cli::ui::{Outcome, Stop};
 
 /// Reads data
@@ -45,16 +44,7 @@ pub(crate) struct Read {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Write {
     #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
-    #[command(flatten)]
-    field: FieldFlag,
-    /// Write without data, as some paths need none.
-    #[arg(long, alias = "f")]
-    force: bool,
-    #[arg(value_names = ["PATH", "[DATA K=V...]"], num_args = 0..)]
-    arguments: Vec<String>,
+    change: Change,
 }
 
 /// Changes single fields of data
@@ -66,12 +56,19 @@ pub(crate) struct Write {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Patch {
     #[command(flatten)]
+    change: Change,
+}
+
+/// What `write` and `patch` have in common.
+#[derive(Args, Debug)]
+struct Change {
+    #[command(flatten)]
     http: HttpFlags,
     #[command(flatten)]
     format: FormatFlag,
     #[command(flatten)]
     field: FieldFlag,
-    /// Send the request without data.
+    /// Send the request without data, as some paths need none.
     #[arg(long, alias = "f")]
     force: bool,
     #[arg(value_names = ["PATH", "[DATA K=V...]"], num_args = 0..)]
@@ -90,7 +87,7 @@ pub(crate) struct List {
     #[command(flatten)]
     format: FormatFlag,
     /// Show what is known about each key, where the path tells. This can also be specified via
-    /// the VAULT_DETAILED environment variable.
+    /// the `VAULT_DETAILED` environment variable.
     #[arg(long, help_heading = "Output Options")]
     detailed: bool,
     /// Start behind this key, where the path supports pages.
@@ -137,86 +134,45 @@ impl Read {
             .secret(&call)
             .map_err(|error| error.stop(format!("Error reading {path}")))?
             .ok_or_else(|| no_value(&path))?;
-        print_secret(
-            cli.ui,
-            &cli.brand,
-            format,
-            self.field.field.as_deref(),
-            &secret,
-        )
+        cli.print(format, &self.field, &secret)
     }
 }
 
 impl Write {
     pub(crate) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
-        let change = Change {
-            http: &self.http,
-            format: &self.format,
-            field: &self.field,
-            force: self.force,
-            arguments: &self.arguments,
-        };
-        change.run(cli, |path, body| Call::put(path, body))
+        self.change.run(cli, |path, body| Call::put(path, &body))
     }
 }
 
 impl Patch {
     pub(crate) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
-        let change = Change {
-            http: &self.http,
-            format: &self.format,
-            field: &self.field,
-            force: self.force,
-            arguments: &self.arguments,
-        };
-        change.run(cli, |path, body| Call::patch(path, body))
+        self.change.run(cli, |path, body| Call::patch(path, &body))
     }
 }
 
-struct Change<'a> {
-    http: &'a HttpFlags,
-    format: &'a FormatFlag,
-    field: &'a FieldFlag,
-    force: bool,
-    arguments: &'a [String],
-}
-
-impl Change<'_> {
+impl Change {
     fn run(
         &self,
         cli: &mut Cli<'_, '_>,
-        call: impl FnOnce(&str, &Option<Map<String, Value>>) -> Call,
+        call: impl FnOnce(&str, Option<&Map<String, Value>>) -> Call,
     ) -> Outcome {
-        let format = cli.format(self.format)?;
+        let format = cli.format(&self.format)?;
         if format == Format::Raw {
             return Err(raw_is_for_read());
         }
-        let (path, rest) = path_and_rest(self.arguments, "1")?;
+        let (path, rest) = path_and_rest(&self.arguments, "1")?;
         if rest.is_empty() && !self.force {
             return Err(Stop::usage("Must supply data or use -force"));
         }
         let fields = parse_pairs(rest, cli.ui).map_err(bad_data)?;
         // Without any pair the body is the JSON `null`.
-        let body = (!rest.is_empty()).then_some(fields);
-        let client = cli.client(self.http)?;
+        let body = (!rest.is_empty()).then_some(&fields);
+        let client = cli.client(&self.http)?;
         let secret = client
-            .secret(&call(&path, &body))
+            .secret(&call(&path, body))
             .map_err(|error| error.stop(format!("Error writing data to {path}")))?;
-        match secret {
-            Some(secret) => print_secret(
-                cli.ui,
-                &cli.brand,
-                format,
-                self.field.field.as_deref(),
-                &secret,
-            ),
-            None => {
-                if format == Format::Table {
-                    cli.ui.line(format!("Success! Data written to: {path}"));
-                }
-                Ok(())
-            }
-        }
+        let success = format!("Success! Data written to: {path}");
+        cli.print_or(format, &self.field, secret.as_ref(), &success)
     }
 }
 
@@ -243,7 +199,7 @@ impl List {
             .map_err(|error| error.stop(format!("Error listing {path}")))?
             .ok_or_else(|| no_value(&path))?;
         if secret.wrap_info.is_some() {
-            return print_secret(cli.ui, &cli.brand, format, None, &secret);
+            return cli.print(format, &FieldFlag::default(), &secret);
         }
         let keys = secret.keys().ok_or_else(|| no_value(&path))?;
         let detailed = self.detailed
@@ -277,20 +233,8 @@ impl Delete {
         let secret = client
             .secret(&Call::delete(&path).queries(query))
             .map_err(|error| error.stop(format!("Error deleting {path}")))?;
-        if let Some(secret) = secret {
-            return print_secret(
-                cli.ui,
-                &cli.brand,
-                format,
-                self.field.field.as_deref(),
-                &secret,
-            );
-        }
-        if format == Format::Table {
-            cli.ui
-                .line(format!("Success! Data deleted (if it existed) at: {path}"));
-        }
-        Ok(())
+        let success = format!("Success! Data deleted (if it existed) at: {path}");
+        cli.print_or(format, &self.field, secret.as_ref(), &success)
     }
 }
 

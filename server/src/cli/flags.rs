@@ -12,38 +12,38 @@ use crate::cli::ui::Stop;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "HTTP Options")]
 pub(crate) struct HttpFlags {
-    /// Address of the server. The default is https://127.0.0.1:8200. This can also be specified
-    /// via the VAULT_ADDR environment variable.
+    /// Address of the server. The default is `https://127.0.0.1:8200`. This can also be specified
+    /// via the `VAULT_ADDR` environment variable.
     #[arg(long)]
     pub(crate) address: Option<String>,
 
     /// Address of a proxying agent, which takes precedence over -address. This can also be
-    /// specified via the VAULT_AGENT_ADDR environment variable.
+    /// specified via the `VAULT_AGENT_ADDR` environment variable.
     #[arg(long)]
     pub(crate) agent_address: Option<String>,
 
     /// File with the PEM certificates that the server's certificate must lead to. This can also
-    /// be specified via the VAULT_CACERT environment variable.
+    /// be specified via the `VAULT_CACERT` environment variable.
     #[arg(long)]
     pub(crate) ca_cert: Option<String>,
 
     /// Directory of PEM files with certificates that the server's certificate must lead to. This
-    /// can also be specified via the VAULT_CAPATH environment variable.
+    /// can also be specified via the `VAULT_CAPATH` environment variable.
     #[arg(long)]
     pub(crate) ca_path: Option<String>,
 
     /// File with the PEM certificate to present to the server; needs -client-key too. This can
-    /// also be specified via the VAULT_CLIENT_CERT environment variable.
+    /// also be specified via the `VAULT_CLIENT_CERT` environment variable.
     #[arg(long)]
     pub(crate) client_cert: Option<String>,
 
     /// File with the PEM private key of -client-cert. This can also be specified via the
-    /// VAULT_CLIENT_KEY environment variable.
+    /// `VAULT_CLIENT_KEY` environment variable.
     #[arg(long)]
     pub(crate) client_key: Option<String>,
 
     /// Do not follow the one redirect that is otherwise followed. This can also be specified via
-    /// the VAULT_DISABLE_REDIRECTS environment variable.
+    /// the `VAULT_DISABLE_REDIRECTS` environment variable.
     #[arg(long)]
     pub(crate) disable_redirects: bool,
 
@@ -53,11 +53,11 @@ pub(crate) struct HttpFlags {
     pub(crate) header: Vec<(String, String)>,
 
     /// Credentials for a second factor, sent as X-Vault-MFA; can be given several times. This can
-    /// also be specified via the VAULT_MFA environment variable.
+    /// also be specified via the `VAULT_MFA` environment variable.
     #[arg(long)]
     pub(crate) mfa: Vec<String>,
 
-    /// Namespace of the request. This can also be specified via the VAULT_NAMESPACE environment
+    /// Namespace of the request. This can also be specified via the `VAULT_NAMESPACE` environment
     /// variable.
     #[arg(long, alias = "ns")]
     pub(crate) namespace: Option<String>,
@@ -75,17 +75,17 @@ pub(crate) struct HttpFlags {
     pub(crate) output_policy: bool,
 
     /// Name to expect in the server's certificate and to send as SNI. This can also be specified
-    /// via the VAULT_TLS_SERVER_NAME environment variable.
+    /// via the `VAULT_TLS_SERVER_NAME` environment variable.
     #[arg(long)]
     pub(crate) tls_server_name: Option<String>,
 
     /// Accept any certificate of the server. Whoever sits in between can then read and change
-    /// everything. This can also be specified via the VAULT_SKIP_VERIFY environment variable.
+    /// everything. This can also be specified via the `VAULT_SKIP_VERIFY` environment variable.
     #[arg(long)]
     pub(crate) tls_skip_verify: bool,
 
     /// Have the answer wrapped in a single-use token that lives this long; "signet unwrap" fetches
-    /// it. This can also be specified via the VAULT_WRAP_TTL environment variable.
+    /// it. This can also be specified via the `VAULT_WRAP_TTL` environment variable.
     #[arg(long, value_name = "duration", value_parser = GoDuration::parse)]
     pub(crate) wrap_ttl: Option<GoDuration>,
 }
@@ -94,7 +94,7 @@ pub(crate) struct HttpFlags {
 #[command(next_help_heading = "Output Options")]
 pub(crate) struct FormatFlag {
     /// Print the result as "table", "json", "yaml" or, for "signet read", "raw". The default is
-    /// table. This can also be specified via the VAULT_FORMAT environment variable.
+    /// table. This can also be specified via the `VAULT_FORMAT` environment variable.
     #[arg(long)]
     pub(crate) format: Option<String>,
 }

@@ -20,7 +20,8 @@ pub(crate) fn render(root: &Command, path: &[String], brand: &Brand) -> String {
     } else {
         render_leaf(command, path)
     };
-    brand.apply(&text)
+    // Backticks are for readers of the source.
+    brand.apply(&text.replace('`', ""))
 }
 
 fn render_root(root: &Command) -> String {
@@ -44,7 +45,10 @@ fn render_group(command: &Command, path: &[String]) -> String {
 
 fn render_leaf(command: &Command, path: &[String]) -> String {
     let mut text = format!("Usage: signet {} [options]", path.join(" "));
-    for argument in command.get_positionals() {
+    for argument in command
+        .get_positionals()
+        .filter(|argument| !argument.is_hide_set())
+    {
         if let Some(names) = argument.get_value_names() {
             for name in names {
                 let _ = write!(text, " {name}");
@@ -131,6 +135,9 @@ fn push_flag(text: &mut String, argument: &Arg) {
         .or_else(|| argument.get_help())
         .map(ToString::to_string)
         .unwrap_or_default();
+    if !help.ends_with('.') {
+        help.push('.');
+    }
     for alias in argument.get_all_aliases().unwrap_or_default() {
         let _ = write!(help, " This is aliased as \"-{alias}\".");
     }

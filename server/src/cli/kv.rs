@@ -5,15 +5,16 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
 use crate::cli::args::parse_pairs;
-use crate::cli::client::{Call, Client, ClientError};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
+use crate::cli::client_error::ClientError;
 use crate::cli::data::{bad_data, no_value};
 use crate::cli::flags::{
     FieldFlag, Format, FormatFlag, HttpFlags, expect_arguments, one_argument, sanitize_path,
 };
-use crate::cli::output::{
-    go_value, key_list, key_value_table, print_secret, print_structured, print_value,
-};
+use crate::cli::output::{go_value, print_structured, print_value};
 use crate::cli::secret::Secret;
+use crate::cli::table::{key_list, key_value_table};
 use crate::cli::ui::{Outcome, Stop};
 
 /// Interact with the key-value store
@@ -158,13 +159,7 @@ impl Get {
                 print_titled(cli, "Data", secret.data.as_ref());
                 return Ok(());
             }
-            return print_secret(
-                cli.ui,
-                &cli.brand,
-                format,
-                self.field.field.as_deref(),
-                &secret,
-            );
+            return cli.print(format, &self.field, &secret);
         }
         let data = secret.field("data").and_then(Value::as_object);
         if let Some(name) = &self.field.field {
@@ -228,35 +223,25 @@ impl Put {
         let client = cli.client(&self.http)?;
         let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
         let path = location.path("data");
-        let call = self.call(&location, &path, fields);
+        let call = self.call(&location, &path, &fields);
         let secret = client
             .secret(&call)
             .map_err(|error| error.stop(format!("Error writing data to {path}")))?;
-        match secret {
-            None => {
-                if format == Format::Table {
-                    cli.ui.line(format!("Success! Data written to: {path}"));
-                }
-                Ok(())
-            }
-            Some(secret) if format == Format::Table && self.field.field.is_none() => {
-                print_path(cli, &path);
-                print_titled(cli, "Metadata", secret.data.as_ref());
-                Ok(())
-            }
-            Some(secret) => print_secret(
-                cli.ui,
-                &cli.brand,
-                format,
-                self.field.field.as_deref(),
-                &secret,
-            ),
+        if let Some(secret) = &secret
+            && format == Format::Table
+            && self.field.field.is_none()
+        {
+            print_path(cli, &path);
+            print_titled(cli, "Metadata", secret.data.as_ref());
+            return Ok(());
         }
+        let success = format!("Success! Data written to: {path}");
+        cli.print_or(format, &self.field, secret.as_ref(), &success)
     }
 
-    fn call(&self, location: &Location, path: &str, fields: Map<String, Value>) -> Call {
+    fn call(&self, location: &Location, path: &str, fields: &Map<String, Value>) -> Call {
         if !location.versioned {
-            return Call::put(path, &fields);
+            return Call::put(path, fields);
         }
         let options = match self.cas {
             Some(version) => json!({"cas": version}),
@@ -340,13 +325,16 @@ fn print_titled(cli: &mut Cli<'_, '_>, title: &str, fields: Option<&Map<String, 
         .map(|(key, _)| key.chars().count())
         .max()
         .unwrap_or(0);
-    cli.ui
-        .line(framed(title, widest.max(3) + "    Value".len()));
+    cli.ui.line(framed(title, widest + "    Value".len()));
     cli.ui.line(key_value_table(rows));
 }
 
-/// A title between two bars, about as wide as what it stands over.
+/// A title between two bars, together at least as wide as what it stands over.
 fn framed(title: &str, width: usize) -> String {
-    let bar = "=".repeat((width.saturating_sub(title.len() + 2) / 2).max(2));
+    let bars = match width.saturating_sub(title.len() + 2) {
+        0 => 4,
+        bars => bars,
+    };
+    let bar = "=".repeat(bars.div_ceil(2));
     format!("{bar} {title} {bar}")
 }

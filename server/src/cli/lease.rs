@@ -4,10 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::duration::GoDuration;
-use crate::cli::flags::{FormatFlag, HttpFlags, expect_arguments, one_argument};
-use crate::cli::output::print_secret;
+use crate::cli::flags::{FieldFlag, FormatFlag, HttpFlags, expect_arguments, one_argument};
 use crate::cli::ui::{LINE_WIDTH, Outcome, Stop, wrap};
 
 /// Interact with leases
@@ -94,7 +93,7 @@ impl Lookup {
             .secret(&Call::put("sys/leases/lookup", &json!({"lease_id": id})))
             .map_err(|error| error.stop(format!("error looking up lease id {id}")))?
             .unwrap_or_default();
-        print_secret(cli.ui, &cli.brand, format, None, &secret)
+        cli.print(format, &FieldFlag::default(), &secret)
     }
 }
 
@@ -109,7 +108,7 @@ impl Renew {
             .secret(&Call::put("sys/leases/renew", &body))
             .map_err(|error| error.stop(format!("Error renewing {id}")))?
             .unwrap_or_default();
-        print_secret(cli.ui, &cli.brand, format, None, &secret)
+        cli.print(format, &FieldFlag::default(), &secret)
     }
 }
 

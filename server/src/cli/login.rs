@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
 use crate::cli::args::parse_texts;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{FieldFlag, Format, FormatFlag, HttpFlags};
 use crate::cli::output::print_secret;
 use crate::cli::secret::{Auth, Secret};

@@ -9,7 +9,9 @@ mod argv;
 mod audit;
 mod auth;
 mod brand;
+mod call;
 mod client;
+mod client_error;
 mod completion;
 mod data;
 mod duration;
@@ -29,6 +31,7 @@ mod secret;
 mod secrets;
 mod server;
 mod status;
+mod table;
 #[cfg(test)]
 mod test_ui;
 mod token;
@@ -46,8 +49,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::cli::argv::Request;
 use crate::cli::brand::Brand;
 use crate::cli::client::Client;
-use crate::cli::flags::{Format, FormatFlag, HttpFlags};
+use crate::cli::flags::{FieldFlag, Format, FormatFlag, HttpFlags};
+use crate::cli::output::print_secret;
+use crate::cli::secret::Secret;
 use crate::cli::ui::{Outcome, Stop, Ui};
+use crate::config::args::ServerArgs;
 use crate::config::env::Environment;
 
 /// Runs the command of this line; the first argument is the name of the program.
@@ -94,7 +100,7 @@ enum Command {
     Read(data::Read),
     #[command(subcommand)]
     Secrets(secrets::Secrets),
-    Server(Box<server::Server>),
+    Server(Box<ServerArgs>),
     Status(status::Status),
     #[command(subcommand)]
     Token(token::Token),
@@ -132,6 +138,27 @@ impl Cli<'_, '_> {
             Some(text) => text.parse(),
             None => Ok(Format::Table),
         }
+    }
+
+    fn print(&mut self, format: Format, field: &FieldFlag, secret: &Secret) -> Outcome {
+        print_secret(self.ui, &self.brand, format, field.field.as_deref(), secret)
+    }
+
+    /// Prints the answer, or `success` where the server had nothing to say.
+    fn print_or(
+        &mut self,
+        format: Format,
+        field: &FieldFlag,
+        secret: Option<&Secret>,
+        success: &str,
+    ) -> Outcome {
+        if let Some(secret) = secret {
+            return self.print(format, field, secret);
+        }
+        if format == Format::Table {
+            self.ui.line(success);
+        }
+        Ok(())
     }
 }
 
@@ -268,175 +295,4 @@ fn go_words(error: &clap::Error) -> String {
 const UNKNOWN_COMMAND: u8 = 127;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::test_ui::TestUi;
-
-    fn run_line(line: &[&str]) -> (u8, String, String) {
-        let mut streams = TestUi::with_input("");
-        let line = line.iter().map(|&word| word.to_owned()).collect();
-        let code = run_with(line, &Environment::default(), &mut streams.ui());
-        (code, streams.out(), streams.err())
-    }
-
-    #[test]
-    fn the_declared_commands_are_consistent() {
-        Line::command().debug_assert();
-    }
-
-    #[test]
-    fn prints_the_version_under_every_spelling() {
-        for line in [
-            ["vault", "-version"],
-            ["vault", "version"],
-            ["vault", "-v"],
-            ["vault", "--version"],
-        ] {
-            let (code, out, _) = run_line(&line);
-            assert_eq!(
-                (code, out.split(' ').nth(1)),
-                (0, Some("v1.19.5")),
-                "{line:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn help_names_the_tool_that_was_called() {
-        let (code, out, _) = run_line(&["vault", "secrets", "enable", "-h"]);
-        assert_eq!(code, 0);
-        assert!(
-            out.starts_with("Usage: vault secrets enable [options] TYPE\n"),
-            "{out}"
-        );
-        assert!(
-            out.contains("\nHTTP Options:\n\n  -address=<string>\n"),
-            "{out}"
-        );
-        assert!(out.contains("\n  -max-lease-ttl=<duration>\n"), "{out}");
-    }
-
-    #[test]
-    fn every_command_has_help() {
-        fn visit(command: &clap::Command, path: &mut Vec<String>) {
-            assert!(
-                command.get_about().is_some() || path.is_empty(),
-                "{path:?} has no about"
-            );
-            for flag in command
-                .get_arguments()
-                .filter(|argument| argument.get_long().is_some())
-            {
-                assert!(
-                    flag.get_help().is_some(),
-                    "{path:?} {} has no help",
-                    flag.get_id()
-                );
-            }
-            for subcommand in command.get_subcommands() {
-                path.push(subcommand.get_name().to_owned());
-                visit(subcommand, path);
-                path.pop();
-            }
-        }
-        visit(&Line::command(), &mut Vec::new());
-    }
-
-    #[test]
-    fn an_unknown_command_shows_usage_and_exits_127() {
-        let (code, out, err) = run_line(&["signet", "nope"]);
-        assert_eq!((code, out.as_str()), (127, ""));
-        assert!(err.starts_with("Usage: signet <command> [args]\n"), "{err}");
-        assert_eq!(run_line(&["signet", "secrets", "nope"]).0, 1);
-    }
-
-    #[test]
-    fn names_a_bad_value_as_go_does() {
-        let (code, _, err) = run_line(&["vault", "secrets", "enable", "-max-lease-ttl=abc", "pki"]);
-        assert_eq!(code, 1);
-        assert_eq!(
-            err,
-            "invalid value \"abc\" for flag -max-lease-ttl: time: invalid duration \"abc\"\n"
-        );
-        let (_, _, err) = run_line(&["vault", "read", "-header=b", "x"]);
-        assert_eq!(
-            err,
-            "invalid value \"b\" for flag -header: missing = in KV pair: \"b\"\n"
-        );
-    }
-
-    #[test]
-    fn a_stray_blank_in_a_pair_fails_before_anything_is_sent() {
-        let line = [
-            "vault",
-            "write",
-            "pki/root/generate/internal",
-            "common_name=",
-            "RH Custom Root CA",
-        ];
-        let (code, out, err) = run_line(&line);
-        assert_eq!((code, out.as_str()), (1, ""));
-        assert_eq!(
-            err,
-            "Failed to parse K=V data: invalid key/value pair \"RH Custom Root CA\": format must be key=value\n"
-        );
-    }
-
-    #[test]
-    fn counts_arguments_in_vaults_words() {
-        for (line, text) in [
-            (
-                vec!["vault", "secrets", "enable"],
-                "Not enough arguments (expected 1, got 0)\n",
-            ),
-            (
-                vec!["vault", "secrets", "enable", "a", "b"],
-                "Too many arguments (expected 1, got 2)\n",
-            ),
-            (
-                vec!["vault", "token", "capabilities"],
-                "Not enough arguments (expected 1-2, got 0)\n",
-            ),
-            (
-                vec!["vault", "write", "p"],
-                "Must supply data or use -force\n",
-            ),
-            (
-                vec!["vault", "read", "-format=bogus", "x"],
-                "Invalid output format: bogus\n",
-            ),
-        ] {
-            let (code, _, err) = run_line(&line);
-            assert_eq!((code, err.as_str()), (1, text), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn enable_sends_what_vault_sends() {
-        let line = [
-            "vault",
-            "secrets",
-            "enable",
-            "-output-curl-string",
-            "-max-lease-ttl=87600h",
-            "pki",
-        ];
-        let (code, out, err) = run_line(&line);
-        assert_eq!((code, err.as_str()), (0, ""));
-        assert_eq!(
-            out,
-            "curl -X POST -H \"X-Vault-Request: true\" -d '{\"type\":\"pki\",\"description\":\"\",\
-             \"config\":{\"options\":null,\"default_lease_ttl\":\"0s\",\"max_lease_ttl\":\"87600h0m0s\",\
-             \"force_no_cache\":false},\"local\":false,\"seal_wrap\":false,\
-             \"external_entropy_access\":false,\"options\":null}' \
-             \"https://127.0.0.1:8200/v1/sys/mounts/pki\"\n"
-        );
-    }
-
-    #[test]
-    fn prints_completions_for_the_name_it_was_called_by() {
-        let (code, out, _) = run_line(&["vault", "completion", "bash"]);
-        assert_eq!(code, 0);
-        assert!(out.contains("complete -F _vault"), "{out}");
-    }
-}
+mod tests;

@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
 use crate::cli::args::{pairs_to_map, parse_flag_pair};
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::duration::{GoDuration, parse_tuned};
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, mount_path, two_arguments};
-use crate::cli::output::{print_structured, table};
+use crate::cli::output::print_structured;
+use crate::cli::table::table;
 use crate::cli::ui::{Outcome, Stop};
 
 /// Flags of `enable`.
@@ -376,11 +378,7 @@ fn detailed_rows(kind: MountKind, mounts: &BTreeMap<String, Mount>) -> Vec<Vec<S
                 (0, _) => "system".to_owned(),
                 (seconds, _) => seconds.to_string(),
             };
-            let options = mount
-                .options
-                .clone()
-                .map(Value::Object)
-                .unwrap_or_else(|| json!({}));
+            let options = Value::Object(mount.options.clone().unwrap_or_default());
             vec![
                 path.clone(),
                 mount.kind.clone(),

@@ -1,4 +1,4 @@
-//! How results look: tables, JSON and YAML as Vault's tool prints them.
+//! How results look: fields, JSON and YAML as Vault's tool prints them.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,72 +7,8 @@ use crate::cli::brand::Brand;
 use crate::cli::duration::GoDuration;
 use crate::cli::flags::Format;
 use crate::cli::secret::{Auth, Secret, WrapInfo};
+use crate::cli::table::key_value_table;
 use crate::cli::ui::{LINE_WIDTH, Outcome, Stop, Ui, wrap};
-
-/// Rows of equal length in columns; the first row is the header. Empty cells read `n/a`.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let Some((header, body)) = rows.split_first() else {
-        return String::new();
-    };
-    let rule = header
-        .iter()
-        .map(|title| "-".repeat(title.chars().count()))
-        .collect();
-    let all: Vec<&Vec<String>> = [header, &rule].into_iter().chain(body).collect();
-    columns(&all)
-}
-
-/// Columns without a header.
-pub(crate) fn plain_table(rows: &[Vec<String>]) -> String {
-    columns(&rows.iter().collect::<Vec<_>>())
-}
-
-fn columns(rows: &[&Vec<String>]) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        for (index, cell) in row.iter().enumerate() {
-            let width = cell_text(cell).chars().count();
-            match widths.get_mut(index) {
-                Some(widest) => *widest = width.max(*widest),
-                None => widths.push(width),
-            }
-        }
-    }
-    let lines: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let last = row.len().saturating_sub(1);
-            let mut line = String::new();
-            for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let cell = cell_text(cell);
-                if index == last {
-                    line.push_str(cell);
-                } else {
-                    line.push_str(&format!("{cell:width$}{GAP}"));
-                }
-            }
-            line
-        })
-        .collect();
-    lines.join("\n")
-}
-
-fn cell_text(cell: &str) -> &str {
-    match cell.trim() {
-        "" => "n/a",
-        text => text,
-    }
-}
-
-/// A table of two columns under `Key` and `Value`.
-pub(crate) fn key_value_table(rows: Vec<(String, String)>) -> String {
-    let header = std::iter::once(("Key".to_owned(), "Value".to_owned()));
-    let rows: Vec<Vec<String>> = header
-        .chain(rows)
-        .map(|(key, value)| vec![key, value])
-        .collect();
-    table(&rows)
-}
 
 /// Prints any result as JSON or YAML. Tables are the caller's, so `Table` prints nothing.
 pub(crate) fn print_structured<T: Serialize>(
@@ -101,7 +37,7 @@ pub(crate) fn print_secret(
     field: Option<&str>,
     secret: &Secret,
 ) -> Outcome {
-    if format == Format::Table || field.is_some() {
+    if format == Format::Table {
         print_warnings(ui, brand, secret);
     }
     if let Some(name) = field {
@@ -119,46 +55,6 @@ pub(crate) fn print_secret(
     Ok(())
 }
 
-/// `list -detailed`: one column per piece of information about the keys.
-pub(crate) fn detailed_list(keys: &[String], key_info: &Value) -> String {
-    let mut names: Vec<&String> = Vec::new();
-    for info in keys.iter().filter_map(|key| key_info.get(key)?.as_object()) {
-        for name in info.keys() {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    names.sort();
-    let header = std::iter::once("Keys".to_owned())
-        .chain(names.iter().map(|name| (*name).clone()))
-        .collect();
-    let body = keys.iter().map(|key| {
-        let info = key_info.get(key);
-        std::iter::once(key.clone())
-            .chain(names.iter().map(|name| {
-                info.and_then(|info| info.get(name.as_str()))
-                    .map(go_value)
-                    .unwrap_or_default()
-            }))
-            .collect()
-    });
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(body).collect();
-    table(&rows)
-}
-
-pub(crate) fn key_list(keys: &[String]) -> String {
-    single_column("Keys", keys)
-}
-
-pub(crate) fn single_column(title: &str, values: &[String]) -> String {
-    let rows: Vec<Vec<String>> = std::iter::once(title)
-        .chain(values.iter().map(String::as_str))
-        .map(|value| vec![value.to_owned()])
-        .collect();
-    table(&rows)
-}
-
 /// To the error stream, so that the output stays clean.
 pub(crate) fn print_warnings(ui: &mut Ui<'_>, brand: &Brand, secret: &Secret) {
     let Some(warnings) = secret
@@ -173,7 +69,7 @@ pub(crate) fn print_warnings(ui: &mut Ui<'_>, brand: &Brand, secret: &Secret) {
         brand.product
     ));
     for warning in warnings {
-        let text = wrap(&format!("* {warning}"), LINE_WIDTH - 4);
+        let text = wrap(&format!("* {warning}"), LINE_WIDTH - 2);
         for line in text.lines() {
             ui.warn(format!("  {line}"));
         }
@@ -255,14 +151,14 @@ fn secret_rows(secret: &Secret) -> Vec<(String, String)> {
         push(
             &mut rows,
             "lease_duration",
-            short_seconds(secret.lease_duration),
+            &short_seconds(secret.lease_duration),
         );
-        push(&mut rows, "lease_renewable", secret.renewable);
+        push(&mut rows, "lease_renewable", &secret.renewable);
     } else if secret.lease_duration > 0 {
         push(
             &mut rows,
             "refresh_interval",
-            short_seconds(secret.lease_duration),
+            &short_seconds(secret.lease_duration),
         );
     }
     if let Some(auth) = &secret.auth {
@@ -286,19 +182,19 @@ fn push_auth(rows: &mut Vec<(String, String)>, auth: &Auth) {
         0 => "∞".to_owned(),
         seconds => short_seconds(seconds),
     };
-    push(rows, "token_duration", duration);
-    push(rows, "token_renewable", auth.renewable);
+    push(rows, "token_duration", &duration);
+    push(rows, "token_renewable", &auth.renewable);
     push(
         rows,
         "token_policies",
-        quoted(auth.token_policies.as_deref()),
+        &quoted(auth.token_policies.as_deref()),
     );
     push(
         rows,
         "identity_policies",
-        quoted(auth.identity_policies.as_deref()),
+        &quoted(auth.identity_policies.as_deref()),
     );
-    push(rows, "policies", quoted(auth.policies.as_deref()));
+    push(rows, "policies", &quoted(auth.policies.as_deref()));
     for (key, value) in sorted(auth.metadata.iter().flatten()) {
         rows.push((format!("token_meta_{key}"), go_value(value)));
     }
@@ -307,11 +203,11 @@ fn push_auth(rows: &mut Vec<(String, String)>, auth: &Auth) {
 fn push_wrap_info(rows: &mut Vec<(String, String)>, wrap_info: &WrapInfo) {
     push(rows, "wrapping_token:", &wrap_info.token);
     push(rows, "wrapping_accessor:", &wrap_info.accessor);
-    push(rows, "wrapping_token_ttl:", short_seconds(wrap_info.ttl));
+    push(rows, "wrapping_token_ttl:", &short_seconds(wrap_info.ttl));
     push(
         rows,
         "wrapping_token_creation_time:",
-        go_time(&wrap_info.creation_time),
+        &go_time(&wrap_info.creation_time),
     );
     push(
         rows,
@@ -323,7 +219,7 @@ fn push_wrap_info(rows: &mut Vec<(String, String)>, wrap_info: &WrapInfo) {
     }
 }
 
-fn push(rows: &mut Vec<(String, String)>, key: &str, value: impl ToString) {
+fn push(rows: &mut Vec<(String, String)>, key: &str, value: &impl ToString) {
     rows.push((key.to_owned(), value.to_string()));
 }
 
@@ -419,7 +315,6 @@ fn yaml<T: Serialize>(value: &T) -> Result<String, Stop> {
 }
 
 const DURATION_KEYS: [&str; 5] = ["duration", "lease_max", "period", "ttl", "ttl_max"];
-const GAP: &str = "    ";
 
 #[cfg(test)]
 mod tests {
@@ -433,30 +328,6 @@ mod tests {
 
     fn rows(value: Value) -> Vec<(String, String)> {
         secret_rows(&secret(value))
-    }
-
-    #[test]
-    fn aligns_columns_and_names_empty_cells() {
-        let rows = vec![
-            vec![
-                "Path".to_owned(),
-                "Type".to_owned(),
-                "Description".to_owned(),
-            ],
-            vec!["pki/".to_owned(), "pki".to_owned(), String::new()],
-            vec![
-                "cubbyhole/".to_owned(),
-                "cubbyhole".to_owned(),
-                " per token ".to_owned(),
-            ],
-        ];
-        assert_eq!(
-            table(&rows),
-            "Path          Type         Description\n\
-             ----          ----         -----------\n\
-             pki/          pki          n/a\n\
-             cubbyhole/    cubbyhole    per token"
-        );
     }
 
     #[test]

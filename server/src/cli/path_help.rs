@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, one_argument, sanitize_path};
 use crate::cli::output::print_structured;
 use crate::cli::ui::Outcome;

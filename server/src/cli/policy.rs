@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::Cli;
 use crate::cli::args::go_io_error;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{
     Format, FormatFlag, HttpFlags, expect_arguments, one_argument, two_arguments,
 };

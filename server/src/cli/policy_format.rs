@@ -117,6 +117,25 @@ struct Line {
     text: String,
 }
 
+enum Item {
+    Comment(String),
+    /// The comment is the one behind it on the same line, with a blank in front.
+    Value {
+        text: String,
+        comment: String,
+    },
+}
+
+impl Item {
+    /// The text of a value without a comment.
+    fn plain(&self) -> Option<&str> {
+        match self {
+            Self::Value { text, comment } if comment.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}
+
 struct Layout<'a> {
     tokens: &'a [Placed],
     position: usize,
@@ -262,44 +281,54 @@ impl Layout<'_> {
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<String>, BadPolicy> {
-        let opening = self
-            .tokens
-            .get(self.position.saturating_sub(1))
-            .map(|placed| placed.line);
-        let mut items: Vec<(String, bool)> = Vec::new();
+        let opening = self.previous_line();
+        let mut items: Vec<Item> = Vec::new();
         let mut several_lines = false;
         loop {
-            several_lines |= self.peek().map(|placed| placed.line) != opening
-                && self
-                    .peek()
-                    .is_some_and(|placed| placed.token != Token::Symbol(']'));
+            let before = self.previous_line();
+            let line = self.peek().map(|placed| placed.line);
+            let closes = self
+                .peek()
+                .is_some_and(|placed| placed.token == Token::Symbol(']'));
+            several_lines |= line != opening && !closes;
             match self.next() {
                 Some(Token::Symbol(']')) => break,
                 Some(Token::Symbol(',')) => {}
-                Some(Token::Comment(text)) => items.push((text, true)),
-                Some(Token::Word(word)) => items.push((word, false)),
+                Some(Token::Comment(text)) => match items.last_mut() {
+                    Some(Item::Value { comment, .. }) if line == before && comment.is_empty() => {
+                        *comment = format!(" {text}");
+                    }
+                    _ => items.push(Item::Comment(text)),
+                },
+                Some(Token::Word(text)) => items.push(Item::Value {
+                    text,
+                    comment: String::new(),
+                }),
                 _ => {
                     self.position = self.position.saturating_sub(1);
                     return Err(self.unexpected());
                 }
             }
         }
-        several_lines |= items.iter().any(|(_, is_comment)| *is_comment);
-        if !several_lines {
-            let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
-            return Ok(vec![format!("[{}]", items.join(", "))]);
+        let plain: Option<Vec<&str>> = items.iter().map(Item::plain).collect();
+        if let Some(plain) = plain.filter(|_| !several_lines) {
+            return Ok(vec![format!("[{}]", plain.join(", "))]);
         }
         let indent = "  ".repeat(depth + 1);
         let mut lines = vec!["[".to_owned()];
-        lines.extend(items.into_iter().map(|(item, is_comment)| {
-            if is_comment {
-                format!("{indent}{item}")
-            } else {
-                format!("{indent}{item},")
-            }
+        lines.extend(items.into_iter().map(|item| match item {
+            Item::Comment(text) => format!("{indent}{text}"),
+            Item::Value { text, comment } => format!("{indent}{text},{comment}"),
         }));
         lines.push(format!("{}]", "  ".repeat(depth)));
         Ok(lines)
+    }
+
+    /// Line of the token that was read last.
+    fn previous_line(&self) -> Option<usize> {
+        self.tokens
+            .get(self.position.saturating_sub(1))
+            .map(|placed| placed.line)
     }
 
     fn trailing_comment(&mut self) {
@@ -401,6 +430,14 @@ mod tests {
         let text = "# top\npath \"pki/issue/*\" {\n  capabilities = [\"create\", \"update\"] # issue\n  min_wrapping = \"1m\"\n\n  allowed_parameters = {\n    \"ttl\" = [\"1h\"]\n    \"*\"   = []\n  }\n}\n";
         let once = format_policy(text).unwrap();
         assert_eq!(format_policy(&once).unwrap(), once);
+    }
+
+    #[test]
+    fn keeps_the_comments_of_a_list_where_they_are() {
+        let text =
+            "path \"a\" {\n  capabilities = [\"create\", # one\n    # two\n    \"update\"]\n}\n";
+        let expected = "path \"a\" {\n  capabilities = [\n    \"create\", # one\n    # two\n    \"update\",\n  ]\n}\n";
+        assert_eq!(format_policy(text).unwrap(), expected);
     }
 
     #[test]

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::Cli;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, expect_arguments};
-use crate::cli::output::{key_value_table, print_structured};
+use crate::cli::output::print_structured;
+use crate::cli::table::key_value_table;
 use crate::cli::ui::{Outcome, Stop};
 
 /// Prints whether the server is sealed and which node is active
@@ -68,6 +70,7 @@ pub(crate) struct SealStatus {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Leader {
     ha_enabled: bool,
     is_self: bool,
@@ -143,11 +146,11 @@ impl SealStatus {
         let mut rows = Vec::new();
         let mut push = |key: &str, value: String| rows.push((key.to_owned(), value));
         let recovery = if self.recovery_seal { "Recovery " } else { "" };
-        if !self.recovery_seal_type.is_empty() {
+        if self.recovery_seal_type.is_empty() {
+            push(&format!("{recovery}Seal Type"), self.kind.clone());
+        } else {
             push("Seal Type", self.kind.clone());
             push("Recovery Seal Type", self.recovery_seal_type.clone());
-        } else {
-            push(&format!("{recovery}Seal Type"), self.kind.clone());
         }
         push("Initialized", self.initialized.to_string());
         push("Sealed", self.sealed.to_string());

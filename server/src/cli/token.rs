@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::cli::Cli;
 use crate::cli::args::{pairs_to_map, parse_flag_pair};
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::duration::GoDuration;
 use crate::cli::flags::{FieldFlag, Format, FormatFlag, HttpFlags, expect_arguments};
-use crate::cli::output::{print_secret, print_structured};
+use crate::cli::output::print_structured;
 use crate::cli::ui::{Outcome, Stop};
 
 /// Interact with tokens
@@ -291,13 +291,7 @@ impl Create {
             .secret(&Call::post(path, &body))
             .map_err(|error| error.stop("Error creating token"))?
             .unwrap_or_default();
-        print_secret(
-            cli.ui,
-            &cli.brand,
-            format,
-            self.field.field.as_deref(),
-            &secret,
-        )
+        cli.print(format, &self.field, &secret)
     }
 }
 
@@ -316,13 +310,7 @@ impl Lookup {
             .secret(&call)
             .map_err(|error| error.stop("Error looking up token"))?
             .unwrap_or_default();
-        print_secret(
-            cli.ui,
-            &cli.brand,
-            format,
-            self.field.field.as_deref(),
-            &secret,
-        )
+        cli.print(format, &self.field, &secret)
     }
 }
 
@@ -346,13 +334,7 @@ impl Renew {
             .secret(&call)
             .map_err(|error| error.stop("Error renewing token"))?
             .unwrap_or_default();
-        print_secret(
-            cli.ui,
-            &cli.brand,
-            format,
-            self.field.field.as_deref(),
-            &secret,
-        )
+        cli.print(format, &self.field, &secret)
     }
 }
 

@@ -11,7 +11,9 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use thiserror::Error;
@@ -250,10 +252,11 @@ fn tls_error(error: &io::Error) -> TransportError {
         Some(rustls::Error::InvalidMessage(_)) => {
             "http: server gave HTTP response to HTTPS client".to_owned()
         }
-        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-                .to_owned()
-        }
+        // Another authority of the same name shows as a bad signature.
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::BadSignature | CertificateError::UnknownIssuer,
+        )) => "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+            .to_owned(),
         Some(rustls::Error::InvalidCertificate(fault)) => {
             format!("tls: failed to verify certificate: x509: {fault}")
         }

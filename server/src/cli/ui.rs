@@ -64,9 +64,8 @@ impl Ui<'_> {
         }
         let _ = write!(self.out, "{prompt}");
         let _ = self.out.flush();
-        let answer = rpassword::read_password().map(Zeroizing::new);
-        self.line("");
-        Ok(Zeroizing::new(answer?.trim().to_owned()))
+        let answer = Zeroizing::new(rpassword::read_password()?);
+        Ok(Zeroizing::new(answer.trim().to_owned()))
     }
 }
 
@@ -101,26 +100,53 @@ impl Stop {
     }
 }
 
-/// Breaks lines between words after at most `width` characters.
+/// Breaks paragraphs into lines of at most `width` characters that are about equally long: of all
+/// ways to break between words, the one with the least sum of squared gaps at the ends of lines.
+/// Only a word longer than `width` makes a longer line.
 pub(crate) fn wrap(text: &str, width: usize) -> String {
-    let mut lines = Vec::new();
-    for paragraph in text.split('\n') {
-        let mut line = String::new();
+    let paragraphs: Vec<String> = text
+        .split('\n')
+        .map(|paragraph| {
+            let words: Vec<&str> = paragraph.split_whitespace().collect();
+            wrap_words(&words, width)
+        })
+        .collect();
+    paragraphs.join("\n")
+}
+
+fn wrap_words(words: &[&str], width: usize) -> String {
+    let lengths: Vec<usize> = words.iter().map(|word| word.chars().count()).collect();
+    // For every suffix of the words: its least cost, and how many words its first line takes.
+    let mut best = vec![(0_usize, 0_usize); words.len() + 1];
+    for start in (0..words.len()).rev() {
+        let mut chosen: Option<(usize, usize)> = None;
         let mut length = 0;
-        for word in paragraph.split_whitespace() {
-            let word_length = word.chars().count();
-            if length > 0 && length + 1 + word_length > width {
-                lines.push(std::mem::take(&mut line));
-                length = 0;
+        for (count, word) in lengths.iter().skip(start).enumerate() {
+            length += word + usize::from(count > 0);
+            if length > width && count > 0 {
+                break;
             }
-            if length > 0 {
-                line.push(' ');
-                length += 1;
+            let taken = count + 1;
+            let rest = best.get(start + taken).map_or(0, |(cost, _)| *cost);
+            let gap = width.saturating_sub(length);
+            let is_last = start + taken == words.len();
+            let cost = if is_last { 0 } else { gap * gap + rest };
+            if chosen.is_none_or(|(least, _)| cost < least) {
+                chosen = Some((cost, taken));
             }
-            line.push_str(word);
-            length += word_length;
         }
-        lines.push(line);
+        if let (Some(slot), Some(chosen)) = (best.get_mut(start), chosen) {
+            *slot = chosen;
+        }
+    }
+    let mut lines = Vec::new();
+    let mut rest = words;
+    while !rest.is_empty() {
+        let start = words.len() - rest.len();
+        let taken = best.get(start).map_or(1, |(_, taken)| (*taken).max(1));
+        let (line, after) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
+        lines.push(line.join(" "));
+        rest = after;
     }
     lines.join("\n")
 }
@@ -139,5 +165,19 @@ mod tests {
         assert_eq!(wrap("aa bb cc", 5), "aa bb\ncc");
         assert_eq!(wrap("aa\n\nbb", 5), "aa\n\nbb");
         assert_eq!(wrap("abcdefgh ij", 5), "abcdefgh\nij");
+        assert_eq!(wrap("", 5), "");
+    }
+
+    #[test]
+    fn makes_lines_about_equally_long() {
+        let text = "Success! You are now authenticated. The token information displayed below is \
+                    already stored in the token helper. You do NOT need to run \"vault login\" \
+                    again. Future Vault requests will automatically use this token.";
+        assert_eq!(
+            wrap(text, LINE_WIDTH),
+            "Success! You are now authenticated. The token information displayed below\n\
+             is already stored in the token helper. You do NOT need to run \"vault login\"\n\
+             again. Future Vault requests will automatically use this token."
+        );
     }
 }

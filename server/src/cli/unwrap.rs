@@ -4,9 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
-use crate::cli::flags::{FieldFlag, Format, FormatFlag, HttpFlags, expect_arguments};
-use crate::cli::output::print_secret;
+use crate::cli::call::Call;
+use crate::cli::flags::{FieldFlag, FormatFlag, HttpFlags, expect_arguments};
 use crate::cli::ui::Outcome;
 
 /// Unwraps an answer
@@ -44,21 +43,7 @@ impl Unwrap {
         let secret = client
             .secret(&Call::put("sys/wrapping/unwrap", &body))
             .map_err(|error| error.stop("Error unwrapping"))?;
-        match secret {
-            Some(secret) => print_secret(
-                cli.ui,
-                &cli.brand,
-                format,
-                self.field.field.as_deref(),
-                &secret,
-            ),
-            None => {
-                if format == Format::Table {
-                    cli.ui
-                        .line("Successfully unwrapped. There was no data in the wrapped secret.");
-                }
-                Ok(())
-            }
-        }
+        let success = "Successfully unwrapped. There was no data in the wrapped secret.";
+        cli.print_or(format, &self.field, secret.as_ref(), success)
     }
 }

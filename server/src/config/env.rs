@@ -24,7 +24,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// A setting that Vault's and OpenBao's tools share: `BAO_<suffix>`, else `VAULT_<suffix>`.
+    /// A setting of the tools, which has two names: `BAO_<suffix>`, else `VAULT_<suffix>`.
     pub(crate) fn setting(&self, suffix: &str) -> Option<&str> {
         self.variable(&format!("BAO_{suffix}"))
             .or_else(|| self.variable(&format!("VAULT_{suffix}")))

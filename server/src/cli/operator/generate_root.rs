@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::cli::Cli;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, expect_arguments};
 use crate::cli::operator::{key_share, nonce_for};
-use crate::cli::output::{plain_table, print_structured};
+use crate::cli::output::print_structured;
+use crate::cli::table::plain_table;
 use crate::cli::ui::{LINE_WIDTH, Outcome, Stop, wrap};
 
 /// Generate a new root token

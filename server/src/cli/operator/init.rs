@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, expect_arguments};
 use crate::cli::output::print_structured;
 use crate::cli::status;
@@ -55,6 +56,7 @@ pub(crate) struct Init {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Keys {
     keys: Vec<String>,
     keys_base64: Vec<String>,

@@ -8,9 +8,11 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::cli::Cli;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, expect_arguments};
-use crate::cli::output::{plain_table, print_structured};
+use crate::cli::output::print_structured;
+use crate::cli::table::plain_table;
 use crate::cli::ui::{Outcome, Stop};
 
 /// Print the term and age of the encryption key

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags};
-use crate::cli::output::{print_structured, table};
+use crate::cli::output::print_structured;
+use crate::cli::table::table;
 use crate::cli::ui::{Outcome, Stop};
 
 /// List the nodes of the cluster
@@ -34,6 +35,7 @@ struct Cluster {
 /// The order is the one of JSON output.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Node {
     hostname: String,
     api_address: String,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{HttpFlags, expect_arguments};
 use crate::cli::ui::{LINE_WIDTH, Outcome, Stop, wrap};
 

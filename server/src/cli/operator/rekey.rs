@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::flags::{Format, FormatFlag, HttpFlags, expect_arguments};
 use crate::cli::operator::{key_share, nonce_for};
-use crate::cli::output::{key_value_table, print_structured};
+use crate::cli::output::print_structured;
+use crate::cli::table::key_value_table;
 use crate::cli::ui::{LINE_WIDTH, Outcome, Stop, wrap};
 
 /// Generate new unseal keys
@@ -187,13 +189,13 @@ impl Step<'_> {
             return print_structured(cli.ui, self.format, &verification);
         }
         cli.ui.line(key_value_table(vec![
-            row("Started", verification.started),
-            row("New Shares", verification.n),
-            row("New Threshold", verification.t),
+            row("Started", &verification.started),
+            row("New Shares", &verification.n),
+            row("New Threshold", &verification.t),
             row("Verification Nonce", &verification.nonce),
             row(
                 "Verification Progress",
-                format!("{}/{}", verification.progress, verification.t),
+                &format!("{}/{}", verification.progress, verification.t),
             ),
         ]));
         Ok(())
@@ -263,16 +265,16 @@ impl Step<'_> {
         }
         let mut rows = vec![
             row("Nonce", &attempt.nonce),
-            row("Started", attempt.started),
+            row("Started", &attempt.started),
         ];
         if attempt.started {
             rows.push(row(
                 "Progress",
-                format!("{}/{}", attempt.progress, attempt.required),
+                &format!("{}/{}", attempt.progress, attempt.required),
             ));
-            rows.push(row("New Shares", attempt.n));
-            rows.push(row("New Threshold", attempt.t));
-            rows.push(row("Verification Required", attempt.verification_required));
+            rows.push(row("New Shares", &attempt.n));
+            rows.push(row("New Threshold", &attempt.t));
+            rows.push(row("Verification Required", &attempt.verification_required));
             if !attempt.verification_nonce.is_empty() {
                 rows.push(row("Verification Nonce", &attempt.verification_nonce));
             }
@@ -344,6 +346,6 @@ fn not_started(cli: &Cli<'_, '_>, command: &str) -> String {
     wrap(&text, LINE_WIDTH)
 }
 
-fn row(key: &str, value: impl ToString) -> (String, String) {
+fn row(key: &str, value: &impl ToString) -> (String, String) {
     (key.to_owned(), value.to_string())
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::Cli;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::flags::{FormatFlag, HttpFlags, expect_arguments};
 use crate::cli::operator::ASK_FOR_KEY;
 use crate::cli::status;
