@@ -1,7 +1,9 @@
 //! The audit log: every request and its answer, secrets hashed, before anything is answered.
 
+mod client_certificate;
 mod device;
 mod entry;
+mod fields;
 mod headers;
 mod options;
 mod redaction;

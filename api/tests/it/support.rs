@@ -14,10 +14,7 @@ use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
 use signet_api::token::TokenRecord;
-use signet_storage::Backend;
-use signet_storage::Batch;
-use signet_storage::Engine;
-use signet_storage::{SealConfig, UnsealKey};
+use signet_storage::{Backend, Batch, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -35,7 +32,12 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
-        let mut server = Self::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
+        Self::start_on(signet_storage::open(&Engine::Inmem).unwrap()).await
+    }
+
+    /// As [`Self::start`], on this storage.
+    pub(crate) async fn start_on(backend: Arc<dyn Backend>) -> Self {
+        let mut server = Self::sealed_on(backend);
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = server.node.initialize(config, None, root).await.unwrap();
@@ -81,7 +83,10 @@ impl Server {
     /// Mounts an auth method under its own name.
     pub(crate) async fn enable_auth(&self, kind: &str) {
         let data = serde_json::json!({ "type": kind });
-        assert_eq!(self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0, 204);
+        assert_eq!(
+            self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0,
+            204
+        );
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
