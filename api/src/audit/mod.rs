@@ -1,5 +1,6 @@
 //! The audit log: every request and its answer, secrets hashed, before anything is answered.
 
+pub(crate) mod declared;
 mod device;
 mod entry;
 mod headers;
@@ -20,6 +21,7 @@ use crate::pipeline::Request;
 use crate::reply::Envelope;
 use crate::time::Timestamp;
 
+pub use declared::DeclaredDevice;
 use device::Device;
 pub use device::DeviceRecord;
 pub use headers::HeaderSetting;

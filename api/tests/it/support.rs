@@ -81,7 +81,10 @@ impl Server {
     /// Mounts an auth method under its own name.
     pub(crate) async fn enable_auth(&self, kind: &str) {
         let data = serde_json::json!({ "type": kind });
-        assert_eq!(self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0, 204);
+        assert_eq!(
+            self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0,
+            204
+        );
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
