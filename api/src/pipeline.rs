@@ -85,44 +85,89 @@ impl Request {
 /// one counted token the last meets a conflict for each of the others.
 const MAX_ATTEMPTS: usize = 256;
 
-/// What is known of a request beyond one run of it.
+/// How far a request has come, over all its attempts.
 #[derive(Debug, Default)]
-struct Attempt {
+struct Progress {
+    attempts: usize,
     needs_token: bool,
+    /// The audit log has the request; further attempts do not write it again.
+    is_logged: bool,
     /// The caller's counted token whose use an earlier run has written: it is not to pay twice.
     used: Option<Arc<Token>>,
+}
+
+impl Progress {
+    fn runs_again_after(&self, error: &ApiError) -> bool {
+        error.kind() == ErrorKind::Conflict && self.attempts < MAX_ATTEMPTS
+    }
 }
 
 impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
-        let mut attempt = Attempt::default();
-        for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(&call, &mut attempt).await {
+        let _counted = self.in_flight.enter(&call, self.now());
+        let mut rate_headers = Vec::new();
+        let mut response = match self.admit(&call, &mut rate_headers).await {
+            Ok(()) => self.attempts(&call).await,
+            Err(error) => Response::error(&error, false),
+        };
+        response.headers.append(&mut rate_headers);
+        response
+    }
+
+    /// Asks the rate limits; a refused request goes no further.
+    async fn admit(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), ApiError> {
+        let Some(core) = self.core() else {
+            return Ok(());
+        };
+        let verdict = core.quotas.admit(call, self.now()).await?;
+        *headers = verdict.headers;
+        let Some(refusal) = verdict.refusal else {
+            return Ok(());
+        };
+        if refusal.audited {
+            let mount = crate::sys::sealed_mount();
+            let request = self.request(call.clone(), mount, Some(core.clone()));
+            let mut progress = Progress::default();
+            self.audit_refusal(&core, &request, &refusal.error, &mut progress)
+                .await?;
+        }
+        Err(refusal.error)
+    }
+
+    async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
+        let mut progress = Progress::default();
+        loop {
+            progress.attempts += 1;
+            progress.needs_token = true;
+            match self.attempt(call, &mut progress).await {
                 Ok(response) => return response,
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Response::error(&error, attempt.needs_token),
+                Err(error) if progress.runs_again_after(&error) => {}
+                Err(error) => return Response::error(&error, progress.needs_token),
             }
         }
-        Response::error(&ApiError::overloaded(), true)
     }
 
     async fn attempt(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        attempt: &mut Attempt,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let core = self.core();
         let Some(core) = core else {
-            return self.attempt_sealed(call, attempt).await;
+            return self.attempt_sealed(call, progress).await;
         };
         let path = call.path.as_str();
         let Some((mount, relative)) = core.mounts.route(path) else {
-            return Err(self.refuse_unknown_mount(&core, call, attempt).await);
+            return Err(self.refuse_unknown_mount(&core, call, progress).await);
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        attempt.needs_token = match &found {
+        progress.needs_token = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 handle.route.access.needs_token()
             }
@@ -130,33 +175,44 @@ impl Node {
         };
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
-            attempt.needs_token = true;
-            self.authenticate(&core, &mut request, attempt).await?;
-            settle_token_use(&mut request, attempt).await?;
-            let answer = help(&request, relative);
+            progress.needs_token = true;
+            let acl = self.authenticate(&core, &mut request, progress).await?;
+            settle_token_use(&mut request, progress).await?;
+            let permit = Permit::to_read_help(&acl);
+            let answer = self.answer_help(&core, &permit, &request, relative).await;
             self.revoke_if_used_up(&request).await;
             return answer;
         }
-        if !attempt.needs_token {
-            let (handle, captures) = route(found)?;
+        if !progress.needs_token {
+            let is_open = is_open(&found);
+            let (handle, captures) = match route(found) {
+                Ok(found) => found,
+                Err(refusal) if is_open => return Err(refusal),
+                Err(refusal) => {
+                    self.audit_refusal(&core, &request, &refusal, progress)
+                        .await?;
+                    return Err(refusal);
+                }
+            };
             let permit = Permit::without_token(handle.route.access)?;
-            return self.run(permit, request, handle, captures).await;
+            return self.run(permit, request, handle, captures, progress).await;
         }
-        if attempt.used.is_none()
+        if progress.used.is_none()
             && let Err(refusal) = wrap::check_token(&core, call, request.now).await
         {
-            self.audit_refusal(&core, &request, &refusal).await?;
+            self.audit_refusal(&core, &request, &refusal, progress)
+                .await?;
             return Err(refusal);
         }
-        let acl = self.authenticate(&core, &mut request, attempt).await?;
+        let acl = self.authenticate(&core, &mut request, progress).await?;
         let refusal = match route(found) {
             Ok((handle, captures)) => {
                 match self.authorize(&request, &acl, &handle, &captures).await {
                     Ok(permit) => {
                         if !handle.one_commit {
-                            settle_token_use(&mut request, attempt).await?;
+                            settle_token_use(&mut request, progress).await?;
                         }
-                        return self.run(permit, request, handle, captures).await;
+                        return self.run(permit, request, handle, captures, progress).await;
                     }
                     Err(error) => error,
                 }
@@ -168,24 +224,45 @@ impl Node {
                 allowed.err().unwrap_or(error)
             }
         };
-        settle_token_use(&mut request, attempt).await?;
-        self.audit_refusal(&core, &request, &refusal).await?;
+        settle_token_use(&mut request, progress).await?;
+        self.audit_refusal(&core, &request, &refusal, progress)
+            .await?;
         self.revoke_if_used_up(&request).await;
         Err(refusal)
+    }
+
+    async fn answer_help(
+        &self,
+        core: &Arc<Core>,
+        permit: &Permit,
+        request: &Request,
+        relative: &str,
+    ) -> Result<Response, ApiError> {
+        let answer = help(request, relative);
+        if core.audit.is_enabled() {
+            let event = Event {
+                request,
+                permit: Some(permit),
+                error: answer.as_ref().err(),
+            };
+            core.audit.request(&event).await?;
+            core.audit.response(&event, None).await?;
+        }
+        answer
     }
 
     /// While sealed only the open endpoints of `sys/` answer.
     async fn attempt_sealed(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        attempt: &mut Attempt,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let mount = crate::sys::sealed_mount();
         let Some(relative) = call.path.strip_prefix("sys/") else {
             return Err(ApiError::sealed());
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        attempt.needs_token = false;
+        progress.needs_token = false;
         let open = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 // Sealing a sealed server needs nobody's leave.
@@ -198,7 +275,7 @@ impl Node {
         }
         let (handle, captures) = route(found)?;
         let request = self.request(call.clone(), mount, None);
-        self.run(Permit::while_sealed(), request, handle, captures)
+        self.run(Permit::while_sealed(), request, handle, captures, progress)
             .await
     }
 
@@ -224,12 +301,12 @@ impl Node {
         self: &Arc<Self>,
         core: &Arc<Core>,
         call: &Arc<Call>,
-        attempt: &mut Attempt,
+        progress: &mut Progress,
     ) -> ApiError {
-        attempt.needs_token = true;
+        progress.needs_token = true;
         let mount = crate::sys::sealed_mount();
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
-        let acl = match self.authenticate(core, &mut request, attempt).await {
+        let acl = match self.authenticate(core, &mut request, progress).await {
             Ok(acl) => acl,
             Err(error) => return error,
         };
@@ -240,12 +317,13 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match settle_token_use(&mut request, attempt).await {
-            Ok(()) => self.audit_refusal(core, &request, &refusal).await,
-            failed => failed,
-        };
+        // A use that was not written is not the last one.
+        if let Err(error) = settle_token_use(&mut request, progress).await {
+            return error;
+        }
+        let audited = self.audit_refusal(core, &request, &refusal, progress).await;
         self.revoke_if_used_up(&request).await;
-        settled.err().unwrap_or(refusal)
+        audited.err().unwrap_or(refusal)
     }
 
     /// Finds the caller's token and takes one use of it.
@@ -253,23 +331,21 @@ impl Node {
         &self,
         core: &Arc<Core>,
         request: &mut Request,
-        attempt: &Attempt,
+        progress: &mut Progress,
     ) -> Result<Arc<Acl>, ApiError> {
-        let Some(secret) = &request.call.token else {
-            return Err(ApiError::permission_denied());
-        };
-        let found = match &attempt.used {
-            Some(used) => core.tokens.lookup_used(&used.hash, request.now).await?,
-            None => core.tokens.lookup(secret, request.now).await?,
+        let found = match (&progress.used, &request.call.token) {
+            (Some(used), _) => core.tokens.lookup_used(&used.hash, request.now).await?,
+            (None, Some(secret)) => core.tokens.lookup(secret, request.now).await?,
+            (None, None) => None,
         };
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
         let Some(token) = allowed else {
             let denied = ApiError::permission_denied();
-            self.audit_refusal(core, request, &denied).await?;
+            self.audit_refusal(core, request, &denied, progress).await?;
             return Err(denied);
         };
-        let (token, token_use) = match attempt.used {
+        let (token, token_use) = match progress.used {
             Some(_) => (token, None),
             None => core.tokens.take_use(token)?,
         };
@@ -307,6 +383,7 @@ impl Node {
         core: &Arc<Core>,
         request: &Request,
         refusal: &ApiError,
+        progress: &mut Progress,
     ) -> Result<(), ApiError> {
         if core.audit.is_enabled() {
             let event = Event {
@@ -314,7 +391,10 @@ impl Node {
                 permit: None,
                 error: Some(refusal),
             };
-            core.audit.request(&event).await?;
+            if !progress.is_logged {
+                core.audit.request(&event).await?;
+                progress.is_logged = true;
+            }
             core.audit.response(&event, None).await?;
         }
         Ok(())
@@ -327,25 +407,30 @@ impl Node {
         request: Request,
         handle: RouteHandle,
         captures: Captures,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
-        let audit = request
-            .core
-            .clone()
-            .filter(|core| core.audit.is_enabled() && handle.route.access != Access::Open);
-        if let Some(core) = &audit {
+        let core = request.core.clone();
+        let audit = core.filter(|_| handle.route.access != Access::Open);
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+            && !progress.is_logged
+        {
             let event = Event {
                 request: &request,
                 permit: Some(&permit),
                 error: None,
             };
             core.audit.request(&event).await?;
+            progress.is_logged = true;
         }
         let result = self.answer(&request, handle, captures).await;
         let will_run_again = result
             .as_ref()
             .err()
-            .is_some_and(|error| error.kind() == ErrorKind::Conflict);
+            .is_some_and(|error| progress.runs_again_after(error));
+        // Asked anew: the request may have enabled the first device.
         if let Some(core) = &audit
+            && core.audit.is_enabled()
             && !will_run_again
         {
             let event = Event {
@@ -353,9 +438,8 @@ impl Node {
                 permit: Some(&permit),
                 error: result.as_ref().err(),
             };
-            core.audit
-                .response(&event, result.as_ref().ok().map(|a| &a.envelope))
-                .await?;
+            let envelope = result.as_ref().ok().map(|answer| &answer.envelope);
+            core.audit.response(&event, envelope).await?;
         }
         if !will_run_again {
             self.revoke_if_used_up(&request).await;
@@ -528,7 +612,7 @@ impl Answer {
 }
 
 /// Writes the use of a counted token.
-async fn settle_token_use(request: &mut Request, attempt: &mut Attempt) -> Result<(), ApiError> {
+async fn settle_token_use(request: &mut Request, progress: &mut Progress) -> Result<(), ApiError> {
     let Some(batch) = request.token_use.get_mut().take() else {
         return Ok(());
     };
@@ -536,26 +620,40 @@ async fn settle_token_use(request: &mut Request, attempt: &mut Attempt) -> Resul
     if let Some(token) = &mut request.token {
         Arc::make_mut(token).version = Some(version);
     }
-    attempt.used.clone_from(&request.token);
+    progress.used.clone_from(&request.token);
     Ok(())
 }
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
     let relative = relative.trim_end_matches('/');
-    let text = request
-        .mount
-        .engine
+    let engine = &request.mount.engine;
+    let text = engine
         .help(relative)
         .ok_or_else(ApiError::unsupported_path)?;
+    let version = &request.node.settings.version;
+    let openapi = crate::help::openapi(engine.as_ref(), relative, version);
     Ok(Response::json(
         200,
-        &serde_json::json!({ "help": text, "see_also": null }),
+        &serde_json::json!({ "help": text, "see_also": null, "openapi": openapi }),
     ))
+}
+
+/// A path that needs neither a token nor an unsealed server.
+fn is_open(found: &Found<RouteHandle>) -> bool {
+    match found {
+        Found::Route(handle, _) | Found::WrongOperation(handle) => {
+            handle.route.access == Access::Open
+        }
+        Found::NoPath => false,
+    }
 }
 
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
     match found {
         Found::Route(handle, captures) => Ok((handle, captures)),
+        Found::WrongOperation(handle) if handle.route.access == Access::Open => {
+            Err(ApiError::plain(ErrorKind::UnsupportedOperation, ""))
+        }
         Found::WrongOperation(_) => Err(ApiError::unsupported_operation()),
         Found::NoPath => Err(ApiError::unsupported_path()),
     }

@@ -149,6 +149,9 @@ pub struct Auth {
     pub orphan: bool,
     pub mfa_requirement: Option<()>,
     pub num_uses: u64,
+    /// For the audit log only.
+    #[serde(skip)]
+    pub display_name: String,
 }
 
 impl std::fmt::Debug for Auth {

@@ -28,6 +28,12 @@ impl Timestamp {
         self.0.div_euclid(NANOS_PER_SEC)
     }
 
+    /// Nanoseconds since the epoch; 0 for times before it.
+    #[must_use]
+    pub fn unix_nanos(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
     #[must_use]
     pub fn plus_secs(self, secs: u64) -> Self {
         let secs = i64::try_from(secs).unwrap_or(i64::MAX);
@@ -72,6 +78,17 @@ pub fn go_duration_short(secs: u64) -> String {
         }
     }
     out
+}
+
+/// Seconds as Go prints a `time.Duration`: `768h0m0s`, `1m30s`, `0s`.
+#[must_use]
+pub fn go_duration(secs: u64) -> String {
+    let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 /// Where the current time comes from.
@@ -139,6 +156,12 @@ mod tests {
             Timestamp(1_795_563_143_120_000_000).rfc3339(),
             "2026-11-24T23:32:23.12Z"
         );
+    }
+
+    #[test]
+    fn prints_all_parts_of_durations_below_the_first() {
+        let printed = [0, 59, 60, 3600, 2_764_800].map(go_duration);
+        assert_eq!(printed, ["0s", "59s", "1m0s", "1h0m0s", "768h0m0s"]);
     }
 
     #[test]

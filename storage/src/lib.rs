@@ -17,6 +17,8 @@ pub mod seal;
 mod error;
 mod random;
 mod record;
+#[cfg(test)]
+mod seeded_rng;
 mod view;
 
 pub use backend::{

@@ -54,6 +54,7 @@ pub fn auth_of(record: &TokenRecord, client_token: String, now: Timestamp) -> Au
         orphan: record.parent.is_none(),
         mfa_requirement: None,
         num_uses: u64::try_from(record.num_uses).unwrap_or(0),
+        display_name: record.display_name.clone(),
     }
 }
 

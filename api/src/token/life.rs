@@ -49,12 +49,7 @@ impl Terms {
         let ends_at = wanted_end.min(limit);
         let warning = (wanted_end > limit).then(|| {
             let word = if is_periodic { "period" } else { "TTL" };
-            format!(
-                "{word} of {:?} exceeded the effective max_ttl of {:?}; {word} value is capped \
-                 accordingly",
-                go_duration_short(wanted_secs),
-                go_duration_short(secs_rounded_up(now, limit))
-            )
+            capped(word, wanted_secs, secs_rounded_up(now, limit))
         });
         Some(Life {
             ends_at,
@@ -62,6 +57,20 @@ impl Terms {
             warning,
         })
     }
+}
+
+/// The warning of a lifetime that was cut down to its maximum.
+#[must_use]
+pub fn ttl_capped(wanted_secs: u64, max_secs: u64) -> String {
+    capped("TTL", wanted_secs, max_secs)
+}
+
+fn capped(word: &str, wanted_secs: u64, max_secs: u64) -> String {
+    format!(
+        "{word} of {:?} exceeded the effective max_ttl of {:?}; {word} value is capped accordingly",
+        go_duration_short(wanted_secs),
+        go_duration_short(max_secs)
+    )
 }
 
 fn secs_rounded_up(from: Timestamp, to: Timestamp) -> u64 {

@@ -19,7 +19,7 @@ pub use cidr::{parse_bound_cidrs, show_bound_cidrs};
 pub(crate) use create::BATCH_USES;
 pub use create::{NewToken, auth_of};
 pub use given::GivenToken;
-pub use life::{Life, Terms};
+pub use life::{Life, Terms, ttl_capped};
 pub use store::TokenStore;
 
 /// How a token is kept.

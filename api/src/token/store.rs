@@ -164,6 +164,21 @@ impl TokenStore {
         Ok(Some(token))
     }
 
+    /// How many service tokens there are, the expired ones that were not swept yet among them.
+    pub async fn count(&self) -> Result<u64, ApiError> {
+        const PAGE: usize = 1_000;
+        let mut count = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.views.tokens.keys("", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            count += u64::try_from(page.len()).unwrap_or(0);
+            after = Some(last.clone());
+        }
+    }
+
     /// The hash of the token that an accessor belongs to.
     pub async fn hash_of_accessor(&self, accessor: &str) -> Result<Option<String>, ApiError> {
         let entry = self.views.accessors.get(&self.hash(accessor)).await?;

@@ -6,7 +6,7 @@ use super::{
     Warnings, key,
     leaf::distinct,
     names::{NameRules, NameSources, Names},
-    sans::{OtherSans, SanRules, SanSources},
+    sans::{SanRules, SanSources},
     usage,
     validity::{self, Purpose, ValidityRequest, ValidityRules},
     verbatim::copied_extensions,
@@ -236,8 +236,8 @@ fn vet_identity(
         serial_number,
         exclude_cn_from_sans: *exclude_cn_from_sans,
     })?;
-    NameRules::permissive().check(&names)?;
-    let OtherSans { others, ips, uris } = SanRules::permissive().vet(&san_sources)?;
+    let names = NameRules::permissive().vet(names)?;
+    let other_sans = SanRules::permissive().vet(&san_sources)?;
     let subject = SubjectAttributes {
         country: distinct(country),
         province: distinct(province),
@@ -250,13 +250,7 @@ fn vet_identity(
         serial_number: names.serial_number,
         user_ids: Vec::new(),
     };
-    let sans = SubjectAltNames {
-        dns: names.dns,
-        emails: names.emails,
-        ips,
-        uris,
-        others,
-    };
+    let sans = other_sans.with_names(names.dns, names.emails)?;
     Ok((subject, sans))
 }
 

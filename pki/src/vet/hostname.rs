@@ -15,8 +15,13 @@ pub(super) fn to_ascii(name: &str) -> Result<Cow<'_, str>, IdnaError> {
     if name.is_empty() || name.len() > LONGEST_UNCONVERTED {
         return refuse(name);
     }
+    // One dot at the end is told of last, after everything else about the name.
+    let (labels, ends_in_dot) = match name.strip_suffix('.') {
+        Some(labels) => (labels, true),
+        None => (name, false),
+    };
     let mut converted = Vec::new();
-    for label in name.split('.') {
+    for label in labels.split('.') {
         if label.is_empty() {
             return refuse(name);
         }
@@ -41,6 +46,9 @@ pub(super) fn to_ascii(name: &str) -> Result<Cow<'_, str>, IdnaError> {
     // Lengths are judged after every label could be read, as clients see in the sentences.
     if let Some(long) = converted.iter().find(|label| label.len() > LONGEST_LABEL) {
         return refuse(long);
+    }
+    if ends_in_dot {
+        return refuse(&format!("{}.", converted.join(".")));
     }
     let ascii = if converted.iter().all(|l| matches!(l, Cow::Borrowed(_))) {
         Cow::Borrowed(name)
@@ -141,6 +149,7 @@ mod tests {
             (".a", ".a"),
             ("a.example.com.", "a.example.com."),
             ("é..b", "é..b"),
+            ("a.é.", "a.xn--9ca."),
             ("xn--", ""),
             ("xn--zzzzzzzz", "zzzzzzzz"),
             ("xn--zz!", "zz!"),

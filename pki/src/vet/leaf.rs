@@ -10,9 +10,7 @@ use super::{
     validity::{self, Purpose, ValidityRequest, ValidityRules},
 };
 use crate::{
-    plan::{
-        BasicConstraints, Plan, SignaturePreference, Subject, SubjectAltNames, SubjectAttributes,
-    },
+    plan::{BasicConstraints, Plan, SignaturePreference, Subject, SubjectAttributes},
     role::{PolicyIdentifier, Role},
 };
 
@@ -137,7 +135,7 @@ pub(super) fn vet(
         allow_glob_domains: *allow_glob_domains,
         allowed_domains: templates(*allowed_domains_template).render_all(allowed_domains),
     };
-    name_rules.check(&names)?;
+    let names = name_rules.vet(names)?;
     let san_rules = SanRules {
         allowed_other_sans: Allowed::Listed(allowed_other_sans),
         allow_ip_sans: *allow_ip_sans,
@@ -177,13 +175,7 @@ pub(super) fn vet(
     };
     let plan = Plan {
         subject: Subject::Attributes(subject),
-        sans: SubjectAltNames {
-            dns: names.dns,
-            emails: names.emails,
-            ips: other_sans.ips,
-            uris: other_sans.uris,
-            others: other_sans.others,
-        },
+        sans: other_sans.with_names(names.dns, names.emails)?,
         validity,
         key_usage: usage::key_usage(key_usage),
         ext_key_usage: usage::ext_key_usage(

@@ -75,8 +75,6 @@ impl Names {
         for address in &mut names.emails {
             *address = address.trim().to_owned();
         }
-        names.emails.sort_unstable();
-        names.emails.dedup();
         Ok(names)
     }
 
@@ -127,7 +125,15 @@ impl NameRules<'_> {
         }
     }
 
-    pub(super) fn check(&self, names: &Names) -> Result<(), Refusal> {
+    /// Judges the names in the order of the request, and gives them in the order of the certificate.
+    pub(super) fn vet(&self, mut names: Names) -> Result<Names, Refusal> {
+        self.check(&names)?;
+        names.emails.sort_unstable();
+        names.emails.dedup();
+        Ok(names)
+    }
+
+    fn check(&self, names: &Names) -> Result<(), Refusal> {
         if !names.common_name.is_empty() && !self.permit_common_name(&names.common_name) {
             let name = names.common_name.clone();
             return Err(Refusal::CommonName { name });
@@ -147,11 +153,6 @@ impl NameRules<'_> {
         if let Some(address) = names.emails.iter().find(|address| !self.permit(address)) {
             let address = address.clone();
             return Err(Refusal::Email { address });
-        }
-        let mut sans = names.dns.iter().chain(&names.emails);
-        if let Some(text) = sans.find(|name| !name.is_ascii()) {
-            let text = text.clone();
-            return Err(Refusal::NotIa5 { text });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{
     uri,
 };
 use crate::{
-    plan::OtherName,
+    plan::{OtherName, SubjectAltNames},
     role::{canonical_ip, other_san_parts},
 };
 
@@ -79,26 +79,20 @@ impl SanRules<'_> {
         })
     }
 
-    fn vet_others(&self, sources: &SanSources<'_>) -> Result<Vec<OtherName>, Refusal> {
+    fn vet_others(&self, sources: &SanSources<'_>) -> Result<Vec<(String, String)>, Refusal> {
         let from_csr = sources.csr.map_or(&[][..], |csr| &csr.sans.others);
         let mut requested = Vec::new();
         for text in sources.other_sans {
             let (oid, value) = other_san_parts(text).map_err(Refusal::OtherSanSyntax)?;
-            requested.push((Cow::Borrowed(oid), value));
+            requested.push((oid.to_owned(), value.to_owned()));
         }
         for other in from_csr {
-            requested.push((Cow::Owned(other.oid.to_string()), other.value.as_str()));
+            requested.push((other.oid.to_string(), other.value.clone()));
         }
         for (oid, value) in &requested {
             self.check_other(oid, value)?;
         }
-        let read = |(oid, value): (Cow<'_, str>, &str)| {
-            Ok(OtherName {
-                oid: oid_text::parse(&oid).map_err(Refusal::OtherSanOid)?,
-                value: value.to_owned(),
-            })
-        };
-        requested.into_iter().map(read).collect()
+        Ok(requested)
     }
 
     fn check_other(&self, oid: &str, value: &str) -> Result<(), Refusal> {
@@ -172,9 +166,41 @@ impl SanRules<'_> {
 /// Vetted values.
 #[derive(Debug)]
 pub(super) struct OtherSans {
-    pub(super) others: Vec<OtherName>,
-    pub(super) ips: Vec<IpAddr>,
-    pub(super) uris: Vec<String>,
+    /// Object identifier and value.
+    others: Vec<(String, String)>,
+    ips: Vec<IpAddr>,
+    uris: Vec<String>,
+}
+
+impl OtherSans {
+    /// Joins all that was vetted. What a certificate cannot hold is told last, after every rule of
+    /// the role.
+    pub(super) fn with_names(
+        self,
+        dns: Vec<String>,
+        emails: Vec<String>,
+    ) -> Result<SubjectAltNames, Refusal> {
+        if let Some(text) = dns.iter().chain(&emails).find(|name| !name.is_ascii()) {
+            let text = text.clone();
+            return Err(Refusal::NotIa5 { text });
+        }
+        let read = |(oid, value): (String, String)| {
+            oid_text::parse(&oid)
+                .map(|oid| OtherName { oid, value })
+                .map_err(Refusal::OtherSanOid)
+        };
+        Ok(SubjectAltNames {
+            dns,
+            emails,
+            ips: self.ips,
+            uris: self.uris,
+            others: self
+                .others
+                .into_iter()
+                .map(read)
+                .collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 fn parse_ips(texts: &[String]) -> Result<Vec<IpAddr>, Refusal> {

@@ -66,7 +66,7 @@ pub(super) fn vet(
         serial_number: &leaf.serial_number,
         exclude_cn_from_sans: leaf.exclude_cn_from_sans,
     })?;
-    NameRules::permissive().check(&names)?;
+    let names = NameRules::permissive().vet(names)?;
     let other_sans = SanRules::permissive().vet(&san_sources)?;
     let validity_rules = ValidityRules {
         ttl_secs: role.map_or(0, |role| role.ttl_secs),
@@ -77,14 +77,15 @@ pub(super) fn vet(
     };
     let (validity, clamped) = decide_validity(&validity_rules, leaf, Purpose::Sign, surroundings)?;
 
+    let vetted_sans = other_sans.with_names(names.dns, names.emails)?;
     let writes_basic_constraints = basic_constraints_valid_for_non_ca
         .unwrap_or_else(|| role.is_some_and(|role| role.basic_constraints_valid_for_non_ca));
     // Other names are written anew, so the CSR's own SAN extension must not be there as well.
-    let rebuilt = (!other_sans.others.is_empty()).then_some(ID_CE_SUBJECT_ALT_NAME);
+    let rebuilt = (!vetted_sans.others.is_empty()).then_some(ID_CE_SUBJECT_ALT_NAME);
     let plan = Plan {
         subject: Subject::Raw(csr.raw_subject.clone()),
         sans: SubjectAltNames {
-            others: other_sans.others,
+            others: vetted_sans.others,
             ..csr.sans.clone()
         },
         validity,

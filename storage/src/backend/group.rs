@@ -3,10 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batch::Batch;
 use super::decide::{Decision, EntryChanges, decide};
@@ -49,6 +51,12 @@ pub(super) trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Called after a failed `apply`, and again before each group until it succeeds.
     fn recover(&self) -> Result<(), StorageError>;
+
+    /// Called once when commits have ceased for a while: the time for work that makes the next
+    /// opening faster.
+    fn settle(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 /// A [`Store`] with its writer.
@@ -57,7 +65,8 @@ pub(super) struct GroupCommit<S: Store> {
     store: Arc<S>,
     observers: Arc<Observers>,
     /// `None` only while dropping.
-    queue: Option<mpsc::Sender<Request>>,
+    queue: Option<Sender<Request>>,
+    places: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -65,6 +74,8 @@ pub(super) struct GroupCommit<S: Store> {
 struct Request {
     batch: Batch,
     answer: oneshot::Sender<Result<Version, StorageError>>,
+    /// Held until the answer.
+    place: OwnedSemaphorePermit,
 }
 
 /// Committers that may wait before further ones are held back.
@@ -74,11 +85,17 @@ const QUEUE_LENGTH: usize = 1024;
 const MAX_GROUP_BATCHES: usize = 256;
 const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 
+/// Quiet after which the engine may do its deferred work.
+const SETTLE_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a group waits for as many committers as the one before it had.
+const MAX_WAIT: Duration = Duration::from_micros(200);
+
 impl<S: Store> GroupCommit<S> {
     pub(super) fn start(store: S) -> Result<Self, StorageError> {
         let store = Arc::new(store);
         let observers = Arc::new(Observers::default());
-        let (queue, requests) = mpsc::channel(QUEUE_LENGTH);
+        let (queue, requests) = mpsc::channel();
         let writer = Writer {
             last_commit: store.last_commit()?,
             store: Arc::clone(&store),
@@ -87,11 +104,12 @@ impl<S: Store> GroupCommit<S> {
         };
         let writer = thread::Builder::new()
             .name("storage-writer".to_owned())
-            .spawn(move || writer.run(requests))?;
+            .spawn(move || writer.run(&requests))?;
         Ok(Self {
             store,
             observers,
             queue: Some(queue),
+            places: Arc::new(Semaphore::new(QUEUE_LENGTH)),
             writer: Some(writer),
         })
     }
@@ -133,11 +151,16 @@ impl<S: Store> Backend for GroupCommit<S> {
     async fn commit(&self, batch: Batch) -> Result<Version, StorageError> {
         batch.check_paths()?;
         let queue = self.queue.as_ref().ok_or(StorageError::Closed)?;
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_closed| StorageError::Closed)?;
         let (answer, answered) = oneshot::channel();
         queue
-            .send(Request { batch, answer })
-            .await
-            .map_err(|_| StorageError::Closed)?;
+            .send(Request {
+                batch,
+                answer,
+                place,
+            })
+            .map_err(|_closed| StorageError::Closed)?;
         answered.await.unwrap_or(Err(StorageError::Closed))
     }
 
@@ -166,22 +189,50 @@ struct Writer<S> {
 }
 
 impl<S: Store> Writer<S> {
-    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(request) = requests.blocking_recv() {
-            self.commit_group(gather(request, &mut requests));
+    fn run(mut self, requests: &Receiver<Request>) {
+        let mut last_group_batches = 1;
+        let mut settled = true;
+        loop {
+            let request = if settled {
+                requests
+                    .recv()
+                    .map_err(|_closed| RecvTimeoutError::Disconnected)
+            } else {
+                requests.recv_timeout(SETTLE_AFTER)
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.settle();
+                    settled = true;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            settled = false;
+            let group = gather(request, requests, last_group_batches);
+            last_group_batches = group.len();
+            self.commit_group(group);
         }
     }
 
     fn commit_group(&mut self, group: Vec<Request>) {
         let (batches, answers): (Vec<_>, Vec<_>) = group
             .into_iter()
-            .map(|request| (request.batch, request.answer))
+            .map(
+                |Request {
+                     batch,
+                     answer,
+                     place,
+                 }| (batch, (answer, place)),
+            )
             .unzip();
         let results = match self.try_commit(batches) {
             Ok(results) => results,
             Err(error) => vec![Err(error); answers.len()],
         };
-        for (answer, result) in answers.into_iter().zip(results) {
+        for ((answer, place), result) in answers.into_iter().zip(results) {
+            drop(place);
             // The committer may have gone away; its batch was written all the same.
             let _ = answer.send(result);
         }
@@ -214,7 +265,7 @@ impl<S: Store> Writer<S> {
     }
 
     fn after_failure(&mut self, error: &StorageError, changes: &EntryChanges) {
-        tracing::error!(error = %describe(error), "commit failed");
+        tracing::error!(error = %describe(error), "storage failed");
         self.broken = true;
         if let Err(error) = self.recover() {
             tracing::error!(error = %describe(&error), "storage does not come back");
@@ -222,6 +273,15 @@ impl<S: Store> Writer<S> {
         // The changes may be there or not: caches have to look.
         let paths: Vec<&str> = changes.keys().map(String::as_str).collect();
         self.observers.notify(&paths);
+    }
+
+    fn settle(&mut self) {
+        if self.broken {
+            return;
+        }
+        if let Err(error) = self.store.settle() {
+            self.after_failure(&error, &EntryChanges::new());
+        }
     }
 
     fn recover(&mut self) -> Result<(), StorageError> {
@@ -232,16 +292,28 @@ impl<S: Store> Writer<S> {
     }
 }
 
-/// The first request and those that already wait behind it.
-fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+/// The first request and those that wait behind it, or are about to: committers that were answered
+/// together come back together, and a group that left without most of them would make them wait for
+/// two flushes. So as many as last time are waited for, for a fraction of a flush.
+fn gather(first: Request, requests: &Receiver<Request>, expected_batches: usize) -> Vec<Request> {
     let mut bytes = first.batch.size_bytes();
     let mut group = vec![first];
+    let mut waiting_since = None;
     while group.len() < MAX_GROUP_BATCHES && bytes < MAX_GROUP_BYTES {
-        let Ok(request) = requests.try_recv() else {
-            break;
-        };
-        bytes += request.batch.size_bytes();
-        group.push(request);
+        match requests.try_recv() {
+            Ok(request) => {
+                bytes += request.batch.size_bytes();
+                group.push(request);
+            }
+            Err(_) if group.len() >= expected_batches => break,
+            Err(_) => {
+                let since = waiting_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= MAX_WAIT {
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
     }
     group
 }

@@ -16,6 +16,8 @@ mod listing;
 mod observers;
 mod open;
 mod path;
+#[cfg(test)]
+mod power_cut;
 mod redb;
 mod sled;
 mod stored;

@@ -99,3 +99,6 @@ fn position_first(share: &[u8]) -> Vec<u8> {
 
 /// Keys are 32 bytes; the limit only bounds work.
 const MAX_SECRET_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,7 @@ impl Pki {
 
 /// Would one operation with such a key hold up other requests? (About 25 µs with P-256 and
 /// Ed25519, from 100 µs to 100 ms with the others.)
-fn is_slow(kind: KeyKind) -> bool {
+pub(super) fn is_slow(kind: KeyKind) -> bool {
     use signet_pki::key::Curve;
     !matches!(kind, KeyKind::Ec(Curve::P256) | KeyKind::Ed25519)
 }

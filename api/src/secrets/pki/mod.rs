@@ -5,11 +5,14 @@
 //!                     ^ state: issuers, keys and configuration, parsed once, fed by watch
 //! ```
 
+mod authorities;
 mod format;
+mod intermediate;
 mod issuance;
 mod leaf;
 mod records;
 mod roles;
+mod root;
 mod state;
 
 use std::sync::Arc;
@@ -30,6 +33,9 @@ pub struct Pki {
 impl Engine for Pki {
     const KIND: &'static str = "pki";
     const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<intermediate::Generate>(),
+        row::<intermediate::Import>(),
+        row::<intermediate::Sign>(),
         row::<leaf::Issue>(),
         row::<leaf::Sign>(),
         row::<leaf::SignVerbatim>(),
@@ -38,6 +44,7 @@ impl Engine for Pki {
         row::<roles::Patch>(),
         row::<roles::Read>(),
         row::<roles::Write>(),
+        row::<root::Generate>(),
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";

@@ -17,6 +17,8 @@ pub(super) const CONFIG: &str = "config/";
 pub(super) const ISSUERS_CONFIG: &str = "config/issuers";
 pub(super) const KEYS_CONFIG: &str = "config/keys";
 pub(super) const URLS_CONFIG: &str = "config/urls";
+/// Changes with every change of issuers or keys, which therefore cannot pass each other.
+pub(super) const REVISION: &str = "issuers-revision";
 pub(super) const CLUSTER_CONFIG: &str = "config/cluster";
 
 pub(super) fn issuer_path(id: &str) -> String {
@@ -116,6 +118,20 @@ pub(super) struct AiaConfig {
     pub(super) delta_crl_distribution_points: Vec<String>,
     pub(super) ocsp_servers: Vec<String>,
     pub(super) enable_templating: bool,
+}
+
+impl AiaConfig {
+    pub(super) fn any_contains(&self, template: &str) -> bool {
+        [
+            &self.issuing_certificates,
+            &self.crl_distribution_points,
+            &self.delta_crl_distribution_points,
+            &self.ocsp_servers,
+        ]
+        .into_iter()
+        .flatten()
+        .any(|url| url.contains(template))
+    }
 }
 
 impl Record for AiaConfig {

@@ -81,7 +81,9 @@ impl Endpoint for Write {
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "roles/{name}")];
     const HELP: &'static str = "Create a role, or replace it as a whole.";
 
-    async fn handle(cx: Cx<'_, Pki>, params: RoleParams) -> Result<Reply, ApiError> {
+    async fn handle(cx: Cx<'_, Pki>, mut params: RoleParams) -> Result<Reply, ApiError> {
+        // The default size belongs to the type that is given, not to the default type.
+        params.key_bits.get_or_insert(0);
         store(cx, Role::default(), params).await
     }
 }

@@ -11,13 +11,14 @@ use signet_pki::cert::Certificate;
 use signet_pki::issuer::{AiaUrls, Issuer};
 use signet_pki::key::PrivateKey;
 use signet_pki::role::Role;
-use signet_storage::{Observer, Record, View};
+use signet_storage::{Observer, Record, Version, View};
 
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::authorities::Revision;
 use crate::secrets::pki::records::{
     AiaConfig, CLUSTER_CONFIG, CONFIG, ClusterConfig, ISSUERS, ISSUERS_CONFIG, IssuerRecord,
-    IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, URLS_CONFIG, role_path,
+    IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, REVISION, URLS_CONFIG, role_path,
 };
 
 /// Roles kept in memory.
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) keys_config: KeysConfig,
     pub(super) urls: AiaConfig,
     pub(super) cluster: ClusterConfig,
+    /// What a change of issuers or keys must find unchanged.
+    pub(super) revision: Option<Version>,
 }
 
 /// An issuer, ready to sign if it can.
@@ -111,7 +114,7 @@ impl Observer for StateCache {
         for path in paths {
             if let Some(name) = path.strip_prefix("role/") {
                 self.roles.remove(name);
-            } else if [ISSUERS, KEYS, CONFIG]
+            } else if [ISSUERS, KEYS, CONFIG, REVISION]
                 .iter()
                 .any(|prefix| path.starts_with(prefix))
             {
@@ -176,6 +179,11 @@ impl Record for RoleRecord {
 
 impl State {
     async fn load(view: &View) -> Result<Self, ApiError> {
+        // First: whatever changes after this is read makes a change based on it fail.
+        let revision = view
+            .record::<Revision>(REVISION)
+            .await?
+            .map(|stored| stored.version);
         let urls: AiaConfig = config(view, URLS_CONFIG).await?;
         let cluster: ClusterConfig = config(view, CLUSTER_CONFIG).await?;
         let mut keys = Vec::new();
@@ -233,6 +241,7 @@ impl State {
             keys_config: config(view, KEYS_CONFIG).await?,
             urls,
             cluster,
+            revision,
         })
     }
 

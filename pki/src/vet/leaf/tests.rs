@@ -3,7 +3,7 @@ mod origins;
 
 use super::*;
 use crate::{
-    plan::KeyUsage,
+    plan::{KeyUsage, SubjectAltNames},
     role::{CnValidation, KeyType, allowed_ip_sans_cidr, policy_identifiers_from_text},
     vet::tests::{NOW, attributes, csr, extension, ip, other, surroundings, texts},
 };
@@ -320,6 +320,25 @@ fn the_first_broken_rule_is_told_in_a_fixed_order() {
     );
     let last = sign(&role, &csr, &LeafRequest::default()).unwrap_err();
     assert_eq!(last, "user_id u is not allowed by this role");
+}
+
+#[test]
+fn what_a_certificate_cannot_hold_is_told_after_every_rule() {
+    let mut role = Role {
+        allow_any_name: true,
+        allowed_other_sans: texts(&["*"]),
+        ..role()
+    };
+    let asked = LeafRequest {
+        alt_names: "u@ü.com".to_owned(),
+        other_sans: texts(&["1.2.x;utf8:a"]),
+        user_ids: texts(&["u"]),
+        ..request("a.com")
+    };
+    let refusal = |role: &Role| vet(role, None, &asked, &surroundings()).unwrap_err();
+    assert!(matches!(refusal(&role), Refusal::UserId { .. }));
+    role.allowed_user_ids = texts(&["*"]);
+    assert!(refusal(&role).is_internal_in_vault());
 }
 
 #[test]

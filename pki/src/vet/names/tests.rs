@@ -221,7 +221,9 @@ fn names_of_a_request_are_sorted_into_dns_and_email() {
     .unwrap();
     assert_eq!(names.common_name, "BÜCHER.De");
     assert_eq!(names.dns, ["xn--BCHER-2pa.De", "b.com", "c.com"]);
-    assert_eq!(names.emails, ["a@x.com", "z@x.com"]);
+    assert_eq!(names.emails, ["z@x.com", "a@x.com"]);
+    let vetted = NameRules::permissive().vet(names).unwrap();
+    assert_eq!(vetted.emails, ["a@x.com", "z@x.com"]);
     let email = Names::collect(&sources("u@x.com", "")).unwrap();
     assert_eq!((email.dns.len(), email.emails), (0, texts(&["u@x.com"])));
     let excluded = NameSources {
