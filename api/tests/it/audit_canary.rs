@@ -28,16 +28,8 @@ const SECRETS: &[&str] = &[
     "wrapped_accessor",
 ];
 
-/// Paths that would end the test early, and those whose answers have what was asked as keys, which
-/// are never hidden.
-const SKIPPED: &[&str] = &[
-    "capabilities",
-    "capabilities-accessor",
-    "capabilities-self",
-    "revoke-self",
-    "seal",
-    "step-down",
-];
+/// Paths that would end the test early.
+const SKIPPED: &[&str] = &["seal", "step-down", "revoke-self"];
 
 #[tokio::test]
 async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
@@ -137,7 +129,12 @@ fn calls(mount_path: &str, row: &RowInfo, route: Route) -> Vec<Call> {
         path.push('/');
     }
     let captured = |name: &str| route.path.contains(&format!("{{{name}"));
-    let fields = row.fields.iter().filter(|field| !captured(field.name()));
+    // Their answers are named after the paths that were asked about, and a key is never hidden.
+    let is_key = |name: &str| route.path.starts_with("capabilities") && name.starts_with("path");
+    let fields = row
+        .fields
+        .iter()
+        .filter(|field| !captured(field.name()) && !is_key(field.name()));
     let right = |kind: FieldKind| match kind {
         FieldKind::Bool => json!(true),
         FieldKind::DurationSecs | FieldKind::Int | FieldKind::Time => json!(60),
