@@ -129,7 +129,12 @@ fn calls(mount_path: &str, row: &RowInfo, route: Route) -> Vec<Call> {
         path.push('/');
     }
     let captured = |name: &str| route.path.contains(&format!("{{{name}"));
-    let fields = row.fields.iter().filter(|field| !captured(field.name()));
+    // What is asked about may become a key of the answer, and keys stay plain.
+    let is_path = |name: &str| matches!(name, "path" | "paths");
+    let fields = row
+        .fields
+        .iter()
+        .filter(|field| !captured(field.name()) && !is_path(field.name()));
     let right = |kind: FieldKind| match kind {
         FieldKind::Bool => json!(true),
         FieldKind::DurationSecs | FieldKind::Int | FieldKind::Time => json!(60),
