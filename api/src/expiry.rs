@@ -16,7 +16,7 @@ use crate::pipeline::Request;
 use crate::random::base62;
 use crate::reply::Lease;
 use crate::time::Timestamp;
-use crate::token::{TokenKind, TokenRecord};
+use crate::token::{Token, TokenKind, TokenRecord};
 
 /// Leases looked at in one go.
 const PAGE: usize = 256;
@@ -93,6 +93,20 @@ impl Leases {
         self.records.put_record(batch, id, lease)
     }
 
+    /// How many leases there are, those that ended and were not swept yet among them.
+    pub async fn count(&self) -> Result<u64, StorageError> {
+        let mut count = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.records.keys("", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            count += u64::try_from(page.len()).unwrap_or(0);
+            after = Some(last.clone());
+        }
+    }
+
     pub fn delete(&self, batch: &mut Batch, id: &str, lease: &LeaseRecord) {
         self.by_time.delete(batch, &time_key(lease.expires_at, id));
         if let Some(holder) = lease.holder() {
@@ -138,17 +152,7 @@ pub fn register_secret(
 ) -> Result<Lease, ApiError> {
     let core = request.core()?;
     let token = request.caller()?;
-    let mut expires_at = request.now.plus_secs(ttl_secs);
-    let holder = match token.kind {
-        TokenKind::Service => Some(token.hash.clone()),
-        TokenKind::Batch => {
-            // No record of the token reminds anybody to revoke the lease: it must end by itself.
-            expires_at = token
-                .expires_at
-                .map_or(expires_at, |end| end.min(expires_at));
-            token.parent.clone()
-        }
-    };
+    let (holder, expires_at) = holder_and_end(token, request.now.plus_secs(ttl_secs));
     core.tokens.expect_unchanged(batch, token);
     let random = base62(request.node.rng(), 24)?;
     let id = format!("{}{path}/{random}", request.mount.path);
@@ -165,6 +169,20 @@ pub fn register_secret(
         duration_secs: expires_at.secs_since(request.now),
         renewable: false,
     })
+}
+
+/// The token with which a secret ends, and when it does so by itself.
+fn holder_and_end(token: &Token, wanted_end: Timestamp) -> (Option<String>, Timestamp) {
+    match token.kind {
+        TokenKind::Service => (Some(token.hash.clone()), wanted_end),
+        TokenKind::Batch => {
+            // No record of the token reminds anybody to revoke the lease: it must end by itself.
+            let end = token
+                .expires_at
+                .map_or(wanted_end, |end| end.min(wanted_end));
+            (token.parent.clone(), end)
+        }
+    }
 }
 
 /// Adds the lease of a new token to the commit that makes it.
@@ -427,4 +445,51 @@ fn time_key(end: Timestamp, id: &str) -> String {
 fn parse_time_key(key: &str) -> Option<(Timestamp, &str)> {
     let (nanos, id) = key.split_once('/')?;
     Some((Timestamp(nanos.parse().ok()?), id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(kind: TokenKind, parent: Option<&str>) -> Token {
+        Token {
+            hash: match kind {
+                TokenKind::Batch => String::new(),
+                TokenKind::Service => "own".into(),
+            },
+            record: TokenRecord {
+                kind,
+                parent: parent.map(str::to_owned),
+                expires_at: Some(Timestamp::from_secs(100)),
+                ..TokenRecord::default()
+            },
+            version: None,
+        }
+    }
+
+    #[test]
+    fn a_secret_of_a_batch_token_ends_no_later_than_the_token() {
+        let [early, token_end, late] = [50, 100, 200].map(Timestamp::from_secs);
+        let batch = token(TokenKind::Batch, Some("parent"));
+        let holder = || Some("parent".to_owned());
+        assert_eq!(holder_and_end(&batch, early), (holder(), early));
+        assert_eq!(holder_and_end(&batch, late), (holder(), token_end));
+        let orphan = token(TokenKind::Batch, None);
+        assert_eq!(holder_and_end(&orphan, late), (None, token_end));
+    }
+
+    #[test]
+    fn a_secret_of_a_service_token_ends_when_the_token_is_revoked() {
+        let late = Timestamp::from_secs(200);
+        let service = token(TokenKind::Service, Some("parent"));
+        assert_eq!(holder_and_end(&service, late), (Some("own".into()), late));
+    }
+
+    #[test]
+    fn leases_sort_by_their_end() {
+        let keys = [9, 10, 1_000].map(|secs| time_key(Timestamp::from_secs(secs), "a/b"));
+        assert!(keys.is_sorted());
+        let end = Timestamp::from_secs(10);
+        assert_eq!(parse_time_key(&keys[1]), Some((end, "a/b")));
+    }
 }

@@ -11,6 +11,7 @@ use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::lockout::{LockoutSettings, Lockouts};
+use crate::metrics::Metrics;
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
 use crate::policy::PolicyStore;
@@ -53,6 +54,7 @@ pub struct Node {
     pub storage: Arc<dyn Backend>,
     pub ceremonies: crate::seal::Ceremonies,
     pub in_flight: InFlight,
+    pub metrics: Metrics,
     core: ArcSwapOption<Core>,
     /// Sealing and unsealing take turns.
     changing: tokio::sync::Mutex<()>,
@@ -97,6 +99,7 @@ impl Node {
             storage: backend,
             ceremonies: crate::seal::Ceremonies::default(),
             in_flight: InFlight::default(),
+            metrics: Metrics::default(),
             core: ArcSwapOption::empty(),
             changing: tokio::sync::Mutex::new(()),
         })

@@ -9,6 +9,7 @@ use crate::expiry::{self, LeaseRecord, Leased, Leases, OnFailure};
 use crate::params::{NoParams, Seconds, params};
 use crate::reply::Reply;
 use crate::sys::Sys;
+use crate::time::Timestamp;
 
 pub(super) struct Lookup;
 
@@ -27,7 +28,7 @@ impl Endpoint for Lookup {
     const HELP: &'static str = "View or list lease metadata.";
 
     async fn handle(cx: Cx<'_, Sys>, params: LookupParams) -> Result<Reply, ApiError> {
-        let id = required(params.lease_id)?;
+        let id = required(&params.lease_id)?;
         let found = Leases::new(&cx.core()?.store).get(&id).await?;
         let lease = found
             .filter(|lease| cx.now < lease.expires_at)
@@ -36,7 +37,7 @@ impl Endpoint for Lookup {
             "id": id,
             "issue_time": lease.issued_at.rfc3339(),
             "expire_time": lease.expires_at.rfc3339(),
-            "last_renewal": lease.last_renewal.map(|at| at.rfc3339()),
+            "last_renewal": lease.last_renewal.map(Timestamp::rfc3339),
             "renewable": lease.renewable,
             "ttl": lease.expires_at.secs_since(cx.now),
         }))
@@ -110,7 +111,7 @@ impl Endpoint for Renew {
 
     async fn handle(cx: Cx<'_, Sys>, params: RenewParams) -> Result<Reply, ApiError> {
         let _ = params.increment;
-        let id = required(either(params.lease_id, params.url_lease_id))?;
+        let id = required(&either(params.lease_id, params.url_lease_id))?;
         let found = Leases::new(&cx.core()?.store).get(&id).await?;
         let refusal = match found {
             None => "lease not found",
@@ -152,7 +153,7 @@ impl Endpoint for Revoke {
     const HELP: &'static str = "Revoke a leased secret immediately";
 
     async fn handle(cx: Cx<'_, Sys>, params: RevokeParams) -> Result<Reply, ApiError> {
-        let id = required(either(params.lease_id, params.url_lease_id))?;
+        let id = required(&either(params.lease_id, params.url_lease_id))?;
         expiry::revoke(cx.core()?, &id, cx.now).await?;
         Ok(revoked(params.sync))
     }
@@ -271,7 +272,7 @@ fn either(body: String, path: String) -> String {
     if body.is_empty() { path } else { body }
 }
 
-fn required(id: String) -> Result<String, ApiError> {
+fn required(id: &str) -> Result<String, ApiError> {
     let id = id.trim_matches('/');
     if id.is_empty() {
         return Err(ApiError::bad_request("lease_id must be specified"));

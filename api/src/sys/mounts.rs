@@ -173,7 +173,8 @@ impl Endpoint for EnableMount {
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
         config.options = Some(options);
-        let _there_is_one = (params.plugin_version, params.external_entropy_access);
+        // There is one version, and one source of entropy.
+        let _ = (params.plugin_version, params.external_entropy_access);
         // The use of the caller's token first: a mount must not be made twice for one request.
         cx.commit(Batch::default()).await?;
         core.mounts

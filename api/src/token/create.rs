@@ -1,5 +1,6 @@
 //! Making tokens: one function writes them, whoever asks.
 
+use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use signet_storage::{Batch, Expect};
@@ -71,7 +72,6 @@ impl TokenStore {
             record.renewable = false;
             let plain = serde_json::to_vec(&record).map_err(ApiError::internal)?;
             let sealed = self.store.seal_blob(BATCH_CONTEXT, &plain)?;
-            use base64::Engine as _;
             let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sealed);
             let secret = Zeroizing::new(format!("{BATCH_PREFIX}{text}"));
             return Ok(NewToken {

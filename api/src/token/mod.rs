@@ -89,12 +89,6 @@ impl TokenRecord {
     }
 }
 
-impl Default for Timestamp {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl Record for TokenRecord {
     const FORMAT: u8 = 1;
 }

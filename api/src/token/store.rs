@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
 use quick_cache::sync::Cache;
 use signet_storage::{Batch, Expect, Observer, Unsealed, View};
 
@@ -87,15 +88,15 @@ impl TokenStore {
         secret: &str,
         now: Timestamp,
     ) -> Result<Option<Arc<Token>>, ApiError> {
-        let found = match secret.strip_prefix(BATCH_PREFIX) {
-            Some(sealed) => self.open_batch(sealed),
-            None => {
-                let tag = hmac::sign(&self.hash_key, secret.as_bytes());
-                let mut hex = [0; HASH_LENGTH];
-                hex::encode_to_slice(tag, &mut hex).map_err(ApiError::internal)?;
-                let hash = std::str::from_utf8(&hex).map_err(ApiError::internal)?;
-                self.by_hash(hash).await?
-            }
+        let found = if let Some(sealed) = secret.strip_prefix(BATCH_PREFIX) {
+            self.open_batch(sealed)
+        } else {
+            // As `hash`, without an allocation: every request comes here.
+            let tag = hmac::sign(&self.hash_key, secret.as_bytes());
+            let mut hex = [0; HASH_LENGTH];
+            hex::encode_to_slice(tag, &mut hex).map_err(ApiError::internal)?;
+            let hash = std::str::from_utf8(&hex).map_err(ApiError::internal)?;
+            self.by_hash(hash).await?
         };
         match found {
             Some(token) if !token.is_used_up() && self.lives(&token, now).await? => Ok(Some(token)),
@@ -247,7 +248,6 @@ impl TokenStore {
     }
 
     fn open_batch(&self, sealed: &str) -> Option<Arc<Token>> {
-        use base64::Engine as _;
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(sealed)
             .ok()?;

@@ -10,7 +10,7 @@ use crate::auth::token::roles::{REQUESTED_MAX_TTL, REQUESTED_PERIOD, Role};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::params::{Pairs, SecretText, StringList, params, parse_duration_secs};
+use crate::params::{Pairs, Seconds, SecretText, StringList, params, parse_duration_secs};
 use crate::reply::{Reply, TokenType};
 use crate::token::{BATCH_USES, Terms, Token, TokenKind, TokenRecord};
 
@@ -126,11 +126,11 @@ async fn create(
         role,
     }
     .decide()?;
-    let requested = Durations::parse(&params)?;
+    let requested = Lifetimes::parse(&params)?;
     if kind == TokenKind::Batch {
         check_batch(&requested, num_uses, &policies)?;
     }
-    if requested.period_secs > 0 && !has_sudo {
+    if requested.period.0 > 0 && !has_sudo {
         return Err(needs_sudo("create periodic token"));
     }
 
@@ -142,8 +142,8 @@ async fn create(
         display_name: display_name(&params.display_name),
         num_uses,
         created_at: cx.now,
-        explicit_max_ttl_secs: bounds.explicit_max_ttl_secs,
-        period_secs: bounds.period_secs,
+        explicit_max_ttl_secs: bounds.explicit_max_ttl.0,
+        period_secs: bounds.period.0,
         renewable: params.renewable,
         parent: (!is_orphan).then(|| parent.hash.clone()),
         kind,
@@ -159,9 +159,9 @@ async fn create(
         record.role = Some(params.role_name);
     }
     let never_expires = is_root(&policies)
-        && bounds.ttl_secs == 0
-        && bounds.period_secs == 0
-        && bounds.explicit_max_ttl_secs == 0;
+        && bounds.ttl.0 == 0
+        && bounds.period.0 == 0
+        && bounds.explicit_max_ttl.0 == 0;
     if never_expires {
         if parent.expires_at.is_some() {
             return Err(ApiError::bad_request(
@@ -173,16 +173,16 @@ async fn create(
     } else {
         let settings = &cx.mount.settings;
         // A root token without a time of its own lives as long as it may.
-        let wanted_secs = match bounds.ttl_secs {
-            0 if is_root(&policies) => bounds.explicit_max_ttl_secs,
+        let wanted_secs = match bounds.ttl.0 {
+            0 if is_root(&policies) => bounds.explicit_max_ttl.0,
             wanted => wanted,
         };
         let terms = Terms {
             wanted_secs,
             default_secs: settings.default_ttl_secs(),
             max_secs: settings.max_ttl_secs(),
-            explicit_max_secs: bounds.explicit_max_ttl_secs,
-            period_secs: bounds.period_secs,
+            explicit_max_secs: bounds.explicit_max_ttl.0,
+            period_secs: bounds.period.0,
         };
         let life = terms
             .life(cx.now, cx.now)
@@ -207,25 +207,26 @@ async fn create(
     Ok(Reply::token(token.auth(cx.now)).warn_all(warnings))
 }
 
-/// Seconds that a call or a role gives; 0 for none.
+/// What a call or a role gives; 0 for none.
 #[derive(Clone, Copy, Debug, Default)]
-struct Durations {
-    ttl_secs: u64,
-    explicit_max_ttl_secs: u64,
-    period_secs: u64,
+struct Lifetimes {
+    ttl: Seconds,
+    explicit_max_ttl: Seconds,
+    period: Seconds,
 }
 
-impl Durations {
+impl Lifetimes {
     fn parse(params: &CreateParams) -> Result<Self, ApiError> {
         let parse = |name: &str, text: &str| {
             let secs = parse_duration_secs(text).map_err(ApiError::bad_request)?;
             u64::try_from(secs)
+                .map(Seconds)
                 .map_err(|_| ApiError::bad_request(format!("{name} must be positive")))
         };
         Ok(Self {
-            explicit_max_ttl_secs: parse("explicit_max_ttl", &params.explicit_max_ttl)?,
-            period_secs: parse("period", &params.period)?,
-            ttl_secs: match params.ttl.as_str() {
+            explicit_max_ttl: parse("explicit_max_ttl", &params.explicit_max_ttl)?,
+            period: parse("period", &params.period)?,
+            ttl: match params.ttl.as_str() {
                 "" => parse("lease", &params.lease)?,
                 ttl => parse("ttl", ttl)?,
             },
@@ -243,23 +244,23 @@ impl Durations {
                      value of {secs} seconds"
                 ));
             }
-            secs
+            Seconds(secs)
         };
         Self {
-            explicit_max_ttl_secs: lesser(
+            explicit_max_ttl: lesser(
                 "Explicit max TTL",
-                self.explicit_max_ttl_secs,
+                self.explicit_max_ttl.0,
                 role.explicit_max_ttl_secs,
             ),
-            period_secs: lesser("Period", self.period_secs, role.period_secs),
+            period: lesser("Period", self.period.0, role.period_secs),
             ..self
         }
     }
 
     fn remember(self, record: &mut TokenRecord) {
         let values = [
-            (REQUESTED_PERIOD, self.period_secs),
-            (REQUESTED_MAX_TTL, self.explicit_max_ttl_secs),
+            (REQUESTED_PERIOD, self.period.0),
+            (REQUESTED_MAX_TTL, self.explicit_max_ttl.0),
         ];
         for (key, secs) in values.into_iter().filter(|(_, secs)| *secs > 0) {
             record.internal.insert(key.into(), secs.to_string());
@@ -319,14 +320,14 @@ fn num_uses(requested: i64, role: Option<&Role>) -> Result<i64, ApiError> {
 }
 
 /// A batch token cannot be counted, renewed or taken back.
-fn check_batch(requested: &Durations, num_uses: i64, policies: &[String]) -> Result<(), ApiError> {
+fn check_batch(requested: &Lifetimes, num_uses: i64, policies: &[String]) -> Result<(), ApiError> {
     let refusal = if is_root(policies) {
         "batch tokens cannot be root tokens"
     } else if num_uses > 0 {
         BATCH_USES
-    } else if requested.period_secs > 0 {
+    } else if requested.period.0 > 0 {
         "batch tokens cannot have \"period\" set"
-    } else if requested.explicit_max_ttl_secs > 0 {
+    } else if requested.explicit_max_ttl.0 > 0 {
         "batch tokens cannot have \"explicit_max_ttl\" set"
     } else {
         return Ok(());

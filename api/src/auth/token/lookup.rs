@@ -104,7 +104,7 @@ fn describe(token: &Token, id: &str, now: Timestamp) -> Map<String, Value> {
     put("entity_id", json!(token.entity_id));
     put(
         "expire_time",
-        json!(token.expires_at.map(|at| at.rfc3339())),
+        json!(token.expires_at.map(Timestamp::rfc3339)),
     );
     put("explicit_max_ttl", json!(token.explicit_max_ttl_secs));
     put("id", json!(id));

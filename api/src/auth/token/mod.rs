@@ -28,7 +28,7 @@ pub struct TokenAuth {
 
 impl TokenAuth {
     #[must_use]
-    pub fn new(environment: MountEnvironment) -> Self {
+    pub fn new(environment: &MountEnvironment) -> Self {
         Self {
             roles: environment.view.child("roles/"),
         }
