@@ -136,6 +136,9 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
             signals::Signal::Diagnose => server.diagnose(&node, &connections, started),
             signals::Signal::Reload => {
                 reload::reload(args, environment, &mut settings, &log, &server);
+                if let Some(core) = node.core() {
+                    core.audit.reopen().await;
+                }
             }
             signals::Signal::Stop => break,
         }
