@@ -322,10 +322,7 @@ impl Node {
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
         let settled = match settle_token_use(&mut request, progress).await {
-            Ok(()) => {
-                self.audit_refusal(core, &request, &refusal, progress)
-                    .await
-            }
+            Ok(()) => self.audit_refusal(core, &request, &refusal, progress).await,
             failed => failed,
         };
         self.revoke_if_used_up(&request).await;
