@@ -161,6 +161,28 @@ async fn every_row_and_every_field_has_a_help_text() {
 }
 
 #[tokio::test]
+async fn routes_that_take_a_wrapping_token_take_no_other() {
+    let (server, mounts) = server_with_everything().await;
+    let rules = r#"path "elsewhere" { capabilities = ["read"] }"#;
+    let token = server.token_with("elsewhere", rules).await;
+    let text = "wrapping token is not valid or does not exist";
+    let unknown = (400, text.to_owned());
+    let text = "error validating wrapping token: token is empty";
+    let refused = [(403, text.to_owned()), unknown.clone(), unknown];
+    for (mount, _, route) in routes(&mounts) {
+        if !BY_WRAPPING_TOKEN.contains(&route.path) {
+            continue;
+        }
+        let mut answers = Vec::new();
+        for token in ["", "hvs.unknown", &token] {
+            let answer = try_route(&server, mount, &route, token).await;
+            answers.push((answer.0, error(&answer).to_owned()));
+        }
+        assert_eq!(answers, refused, "{}", route.path);
+    }
+}
+
+#[tokio::test]
 async fn routes_with_a_token_refuse_callers_without_one() {
     let (server, mounts) = server_with_everything().await;
     for (mount, _, route) in routes(&mounts) {
