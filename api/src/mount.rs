@@ -361,7 +361,9 @@ impl MountTable {
         Ok(())
     }
 
-    fn check_free(&self, path: &str) -> Result<(), ApiError> {
+    /// # Errors
+    /// When a mount is at, above or below `path`.
+    pub fn check_free(&self, path: &str) -> Result<(), ApiError> {
         let in_use = self
             .by_path
             .load()

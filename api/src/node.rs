@@ -7,10 +7,14 @@ use arc_swap::ArcSwapOption;
 use signet_storage::{Backend, Sealed, Unsealed, View};
 
 use crate::audit::Broker;
+use crate::cors::Cors;
 use crate::error::ApiError;
+use crate::in_flight::InFlight;
+use crate::lockout::{LockoutSettings, Lockouts};
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
 use crate::policy::PolicyStore;
+use crate::quota::Quotas;
 use crate::random::{Random, uuid};
 use crate::time::{Clock, Timestamp};
 use crate::token::TokenStore;
@@ -37,6 +41,7 @@ pub struct NodeSettings {
     pub build_date: String,
     /// As `sys/seal-status` names it.
     pub storage_type: String,
+    pub user_lockout: LockoutSettings,
 }
 
 /// One server process.
@@ -47,6 +52,7 @@ pub struct Node {
     pub sealed: Sealed,
     pub storage: Arc<dyn Backend>,
     pub ceremonies: crate::seal::Ceremonies,
+    pub in_flight: InFlight,
     core: ArcSwapOption<Core>,
     /// Sealing and unsealing take turns.
     changing: tokio::sync::Mutex<()>,
@@ -60,6 +66,9 @@ pub struct Core {
     pub policies: PolicyStore,
     pub tokens: TokenStore,
     pub audit: Broker,
+    pub lockouts: Lockouts,
+    pub cors: Cors,
+    pub quotas: Quotas,
     pub cluster: Cluster,
 }
 
@@ -87,6 +96,7 @@ impl Node {
             sealed: Sealed::new(backend.clone()),
             storage: backend,
             ceremonies: crate::seal::Ceremonies::default(),
+            in_flight: InFlight::default(),
             core: ArcSwapOption::empty(),
             changing: tokio::sync::Mutex::new(()),
         })
@@ -115,6 +125,12 @@ impl Node {
             return Ok(core);
         }
         let core = Arc::new(self.open_core(store).await?);
+        let NodeSettings {
+            version,
+            build_date,
+            ..
+        } = &self.settings;
+        crate::sys::note_version(&core, version, build_date, self.now()).await?;
         self.core.store(Some(core.clone()));
         tracing::info!(cluster.name = %core.cluster.name, "unsealed");
         Ok(core)
@@ -129,6 +145,7 @@ impl Node {
             }
             tracing::info!("sealed");
         }
+        self.ceremonies.abandon();
     }
 
     /// Work that time asks for: expired tokens and leases, engines' own chores. To be called about
@@ -136,8 +153,11 @@ impl Node {
     pub async fn tick(&self) {
         let Some(core) = self.core() else { return };
         let now = self.now();
-        if let Err(error) = crate::expiry::sweep(self, &core, now).await {
+        if let Err(error) = crate::expiry::sweep(&core, now).await {
             tracing::error!(%error, "expiry sweep failed");
+        }
+        if let Err(error) = self.rotate_if_due(&core, now).await {
+            tracing::error!(%error, "key rotation failed");
         }
         for mount in core.mounts.all() {
             if let Err(error) = mount.engine.periodic(now).await {
@@ -157,12 +177,17 @@ impl Node {
             self.settings.system_ttl,
         )
         .await?;
+        let cors = Cors::open(View::new(store.clone(), "sys/config/")).await?;
+        let quotas = Quotas::new(View::new(store.clone(), "sys/quota/"));
         Ok(Core {
             store,
             mounts,
             policies,
             tokens,
             audit,
+            lockouts: Lockouts::default(),
+            cors,
+            quotas,
             cluster,
         })
     }

@@ -1,6 +1,6 @@
 //! The proof that a request may reach its handler.
 
-use crate::acl::{AccessRequest, Acl};
+use crate::acl::{AccessRequest, Acl, Operation};
 use crate::endpoint::Access;
 use crate::error::ApiError;
 
@@ -9,6 +9,8 @@ use crate::error::ApiError;
 pub struct Permit {
     /// Policies that granted the operation, for the audit log.
     granting_policies: Vec<String>,
+    /// The request makes an object that does not exist yet.
+    creates: bool,
 }
 
 impl Permit {
@@ -20,6 +22,7 @@ impl Permit {
         }
         Ok(Self {
             granting_policies: decision.granting_policies().map(str::to_owned).collect(),
+            creates: access.operation == Operation::Create,
         })
     }
 
@@ -30,18 +33,34 @@ impl Permit {
         }
         Ok(Self {
             granting_policies: Vec::new(),
+            creates: false,
         })
+    }
+
+    /// For help, which any valid token may read.
+    pub(crate) fn to_read_help(_acl: &Acl) -> Self {
+        Self {
+            granting_policies: Vec::new(),
+            creates: false,
+        }
     }
 
     /// For the open endpoints of a sealed server: no policy can be read.
     pub(crate) fn while_sealed() -> Self {
         Self {
             granting_policies: Vec::new(),
+            creates: false,
         }
     }
 
     #[must_use]
     pub fn granting_policies(&self) -> &[String] {
         &self.granting_policies
+    }
+
+    /// Does the request make an object that does not exist yet?
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        self.creates
     }
 }

@@ -81,40 +81,93 @@ impl Request {
     }
 }
 
-/// Storage conflicts are two requests at one counter; the loser runs again.
-const MAX_ATTEMPTS: usize = 64;
+/// Storage conflicts are two requests at one counter; the loser runs again. Of many requests with
+/// one counted token the last meets a conflict for each of the others.
+const MAX_ATTEMPTS: usize = 256;
+
+/// How far a request has come, over all its attempts.
+#[derive(Debug, Default)]
+struct Progress {
+    attempts: usize,
+    needs_token: bool,
+    /// The audit log has the request; further attempts do not write it again.
+    is_logged: bool,
+    /// The caller's counted token whose use an earlier run has written: it is not to pay twice.
+    used: Option<Arc<Token>>,
+}
+
+impl Progress {
+    fn runs_again_after(&self, error: &ApiError) -> bool {
+        error.kind() == ErrorKind::Conflict && self.attempts < MAX_ATTEMPTS
+    }
+}
 
 impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
-        let mut last = ApiError::overloaded();
-        for _ in 0..MAX_ATTEMPTS {
-            let mut needs_token = true;
-            match self.attempt(&call, &mut needs_token).await {
+        let _counted = self.in_flight.enter(&call, self.now());
+        let mut rate_headers = Vec::new();
+        let mut response = match self.admit(&call, &mut rate_headers).await {
+            Ok(()) => self.attempts(&call).await,
+            Err(error) => Response::error(&error, false),
+        };
+        response.headers.append(&mut rate_headers);
+        response
+    }
+
+    /// Asks the rate limits; a refused request goes no further.
+    async fn admit(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(), ApiError> {
+        let Some(core) = self.core() else {
+            return Ok(());
+        };
+        let verdict = core.quotas.admit(call, self.now()).await?;
+        *headers = verdict.headers;
+        let Some(refusal) = verdict.refusal else {
+            return Ok(());
+        };
+        if refusal.audited {
+            let mount = crate::sys::sealed_mount();
+            let request = self.request(call.clone(), mount, Some(core.clone()));
+            let mut progress = Progress::default();
+            self.audit_refusal(&core, &request, &refusal.error, &mut progress)
+                .await?;
+        }
+        Err(refusal.error)
+    }
+
+    async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
+        let mut progress = Progress::default();
+        loop {
+            progress.attempts += 1;
+            progress.needs_token = true;
+            match self.attempt(call, &mut progress).await {
                 Ok(response) => return response,
-                Err(error) if error.kind() == ErrorKind::Conflict => last = error,
-                Err(error) => return Response::error(&error, needs_token),
+                Err(error) if progress.runs_again_after(&error) => {}
+                Err(error) => return Response::error(&error, progress.needs_token),
             }
         }
-        Response::error(&last, true)
     }
 
     async fn attempt(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let core = self.core();
         let Some(core) = core else {
-            return self.attempt_sealed(call, needs_token).await;
+            return self.attempt_sealed(call, progress).await;
         };
         let path = call.path.as_str();
         let Some((mount, relative)) = core.mounts.route(path) else {
-            return Err(self.refuse_unknown_mount(&core, call, needs_token).await);
+            return Err(self.refuse_unknown_mount(&core, call, progress).await);
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = match &found {
+        progress.needs_token = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 handle.route.access.needs_token()
             }
@@ -122,20 +175,45 @@ impl Node {
         };
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
-            *needs_token = true;
-            self.authenticate(&core, &mut request).await?;
-            return help(&request, relative);
+            progress.needs_token = true;
+            let acl = self.authenticate(&core, &mut request, progress).await?;
+            settle_token_use(&mut request, progress).await?;
+            let permit = Permit::to_read_help(&acl);
+            let answer = self.answer_help(&core, &permit, &request, relative).await;
+            self.revoke_if_used_up(&request).await;
+            return answer;
         }
-        if !*needs_token {
-            let (handle, captures) = route(found)?;
+        if !progress.needs_token {
+            let is_open = is_open(&found);
+            let (handle, captures) = match route(found) {
+                Ok(found) => found,
+                Err(refusal) if is_open => return Err(refusal),
+                Err(refusal) => {
+                    self.audit_refusal(&core, &request, &refusal, progress)
+                        .await?;
+                    return Err(refusal);
+                }
+            };
             let permit = Permit::without_token(handle.route.access)?;
-            return self.run(permit, request, handle, captures).await;
+            return self.run(permit, request, handle, captures, progress).await;
         }
-        let acl = self.authenticate(&core, &mut request).await?;
+        if progress.used.is_none()
+            && let Err(refusal) = wrap::check_token(&core, call, request.now).await
+        {
+            self.audit_refusal(&core, &request, &refusal, progress)
+                .await?;
+            return Err(refusal);
+        }
+        let acl = self.authenticate(&core, &mut request, progress).await?;
         let refusal = match route(found) {
             Ok((handle, captures)) => {
                 match self.authorize(&request, &acl, &handle, &captures).await {
-                    Ok(permit) => return self.run(permit, request, handle, captures).await,
+                    Ok(permit) => {
+                        if !handle.one_commit {
+                            settle_token_use(&mut request, progress).await?;
+                        }
+                        return self.run(permit, request, handle, captures, progress).await;
+                    }
                     Err(error) => error,
                 }
             }
@@ -146,24 +224,45 @@ impl Node {
                 allowed.err().unwrap_or(error)
             }
         };
-        self.audit_refusal(&core, &request, &refusal).await?;
-        settle_token_use(&request).await?;
-        self.revoke_if_used_up(&request).await?;
+        settle_token_use(&mut request, progress).await?;
+        self.audit_refusal(&core, &request, &refusal, progress)
+            .await?;
+        self.revoke_if_used_up(&request).await;
         Err(refusal)
+    }
+
+    async fn answer_help(
+        &self,
+        core: &Arc<Core>,
+        permit: &Permit,
+        request: &Request,
+        relative: &str,
+    ) -> Result<Response, ApiError> {
+        let answer = help(request, relative);
+        if core.audit.is_enabled() {
+            let event = Event {
+                request,
+                permit: Some(permit),
+                error: answer.as_ref().err(),
+            };
+            core.audit.request(&event).await?;
+            core.audit.response(&event, None).await?;
+        }
+        answer
     }
 
     /// While sealed only the open endpoints of `sys/` answer.
     async fn attempt_sealed(
         self: &Arc<Self>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
         let mount = crate::sys::sealed_mount();
         let Some(relative) = call.path.strip_prefix("sys/") else {
             return Err(ApiError::sealed());
         };
         let found = mount.engine.find(call.op, engine_path(call, relative));
-        *needs_token = false;
+        progress.needs_token = false;
         let open = match &found {
             Found::Route(handle, _) | Found::WrongOperation(handle) => {
                 // Sealing a sealed server needs nobody's leave.
@@ -176,7 +275,7 @@ impl Node {
         }
         let (handle, captures) = route(found)?;
         let request = self.request(call.clone(), mount, None);
-        self.run(Permit::while_sealed(), request, handle, captures)
+        self.run(Permit::while_sealed(), request, handle, captures, progress)
             .await
     }
 
@@ -202,12 +301,12 @@ impl Node {
         self: &Arc<Self>,
         core: &Arc<Core>,
         call: &Arc<Call>,
-        needs_token: &mut bool,
+        progress: &mut Progress,
     ) -> ApiError {
-        *needs_token = true;
+        progress.needs_token = true;
         let mount = crate::sys::sealed_mount();
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
-        let acl = match self.authenticate(core, &mut request).await {
+        let acl = match self.authenticate(core, &mut request, progress).await {
             Ok(acl) => acl,
             Err(error) => return error,
         };
@@ -218,10 +317,11 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match self.audit_refusal(core, &request, &refusal).await {
-            Ok(()) => settle_token_use(&request).await,
+        let settled = match settle_token_use(&mut request, progress).await {
+            Ok(()) => self.audit_refusal(core, &request, &refusal, progress).await,
             failed => failed,
         };
+        self.revoke_if_used_up(&request).await;
         settled.err().unwrap_or(refusal)
     }
 
@@ -230,19 +330,24 @@ impl Node {
         &self,
         core: &Arc<Core>,
         request: &mut Request,
+        progress: &mut Progress,
     ) -> Result<Arc<Acl>, ApiError> {
-        let Some(secret) = &request.call.token else {
-            return Err(ApiError::permission_denied());
+        let found = match (&progress.used, &request.call.token) {
+            (Some(used), _) => core.tokens.lookup_used(&used.hash, request.now).await?,
+            (None, Some(secret)) => core.tokens.lookup(secret, request.now).await?,
+            (None, None) => None,
         };
-        let found = core.tokens.lookup(secret, request.now).await?;
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
         let Some(token) = allowed else {
             let denied = ApiError::permission_denied();
-            self.audit_refusal(core, request, &denied).await?;
+            self.audit_refusal(core, request, &denied, progress).await?;
             return Err(denied);
         };
-        let (token, token_use) = core.tokens.take_use(token)?;
+        let (token, token_use) = match progress.used {
+            Some(_) => (token, None),
+            None => core.tokens.take_use(token)?,
+        };
         *request.token_use.get_mut() = token_use;
         let acl = core.policies.acl(&token, request.now).await?;
         request.token = Some(token);
@@ -277,6 +382,7 @@ impl Node {
         core: &Arc<Core>,
         request: &Request,
         refusal: &ApiError,
+        progress: &mut Progress,
     ) -> Result<(), ApiError> {
         if core.audit.is_enabled() {
             let event = Event {
@@ -284,7 +390,10 @@ impl Node {
                 permit: None,
                 error: Some(refusal),
             };
-            core.audit.request(&event).await?;
+            if !progress.is_logged {
+                core.audit.request(&event).await?;
+                progress.is_logged = true;
+            }
             core.audit.response(&event, None).await?;
         }
         Ok(())
@@ -297,38 +406,43 @@ impl Node {
         request: Request,
         handle: RouteHandle,
         captures: Captures,
+        progress: &mut Progress,
     ) -> Result<Response, ApiError> {
-        let audit = request
-            .core
-            .clone()
-            .filter(|core| core.audit.is_enabled() && handle.route.access != Access::Open);
-        if let Some(core) = &audit {
+        let core = request.core.clone();
+        let audit = core.filter(|_| handle.route.access != Access::Open);
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+            && !progress.is_logged
+        {
             let event = Event {
                 request: &request,
                 permit: Some(&permit),
                 error: None,
             };
             core.audit.request(&event).await?;
+            progress.is_logged = true;
         }
         let result = self.answer(&request, handle, captures).await;
-        if let Some(core) = &audit {
-            let conflict = result
-                .as_ref()
-                .err()
-                .is_some_and(|error| error.kind() == ErrorKind::Conflict);
-            if !conflict {
-                let error = result.as_ref().err();
-                let event = Event {
-                    request: &request,
-                    permit: Some(&permit),
-                    error,
-                };
-                core.audit
-                    .response(&event, result.as_ref().ok().map(|a| &a.envelope))
-                    .await?;
-            }
+        let will_run_again = result
+            .as_ref()
+            .err()
+            .is_some_and(|error| progress.runs_again_after(error));
+        // Asked anew: the request may have enabled the first device.
+        if let Some(core) = &audit
+            && core.audit.is_enabled()
+            && !will_run_again
+        {
+            let event = Event {
+                request: &request,
+                permit: Some(&permit),
+                error: result.as_ref().err(),
+            };
+            let envelope = result.as_ref().ok().map(|answer| &answer.envelope);
+            core.audit.response(&event, envelope).await?;
         }
-        self.revoke_if_used_up(&request).await?;
+        if !will_run_again {
+            self.revoke_if_used_up(&request).await;
+        }
         match result {
             Ok(answer) => Ok(answer.into_response(handle.route.op)),
             Err(error) => Err(error),
@@ -342,6 +456,9 @@ impl Node {
         captures: Captures,
     ) -> Result<Answer, ApiError> {
         let call = &request.call;
+        if call.wrap.is_some() {
+            wrap::check_format(call)?;
+        }
         let ran = request
             .mount
             .engine
@@ -352,27 +469,30 @@ impl Node {
         {
             return Err(error.clone());
         }
-        settle_token_use(request).await?;
-        let reply = ran?;
-        let mut answer = Answer::new(request, reply).await?;
-        if let Some(wrapping) = call.wrap
-            && answer.can_be_wrapped()
-        {
-            answer = wrap::wrap_answer(request, answer, wrapping.ttl_secs).await?;
+        let unwritten_use = request.token_use.lock().take();
+        if let Some(batch) = unwritten_use {
+            request.core()?.store.commit(batch).await?;
         }
-        Ok(answer)
+        let reply = ran?;
+        let answer = Answer::new(request, reply).await?;
+        match call.wrap {
+            Some(wrapping) => wrap::wrap_answer(request, answer, wrapping.ttl_secs).await,
+            None => Ok(answer),
+        }
     }
 
     /// A counted token goes with its last use, after that use was answered.
-    async fn revoke_if_used_up(&self, request: &Request) -> Result<(), ApiError> {
+    async fn revoke_if_used_up(&self, request: &Request) {
         if let (Some(core), Some(token)) = (&request.core, &request.token)
             && token.is_used_up()
-        {
-            core.tokens
+            && let Err(error) = core
+                .tokens
                 .revoke_tree(core, &token.hash, request.now)
-                .await?;
+                .await
+        {
+            // It is of no use any more; the sweep takes away what is left.
+            tracing::warn!(%error, "used up token cannot be removed");
         }
-        Ok(())
     }
 }
 
@@ -421,6 +541,12 @@ impl Answer {
         if let Some(auth) = &envelope.auth {
             wrapped_accessor.clone_from(&auth.accessor);
         }
+        if let Some(info) = reply.wrap_info {
+            envelope = Envelope {
+                wrap_info: Some(info),
+                ..Envelope::default()
+            };
+        }
         let body = match reply.body {
             Body::Nothing if envelope.warnings.is_empty() => AnswerBody::Nothing,
             Body::Nothing => AnswerBody::Envelope,
@@ -450,11 +576,6 @@ impl Answer {
             headers: reply.headers,
             wrapped_accessor,
         })
-    }
-
-    fn can_be_wrapped(&self) -> bool {
-        matches!(self.body, AnswerBody::Envelope)
-            && (self.envelope.data.is_some() || self.envelope.auth.is_some())
     }
 
     fn into_response(self, op: Op) -> Response {
@@ -489,39 +610,49 @@ impl Answer {
     }
 }
 
-/// Writes the use of a counted token, unless the handler has written it.
-async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
-    let pending = request.token_use.lock().take();
-    let Some(batch) = pending else { return Ok(()) };
-    match request.core()?.store.commit(batch).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let revoked_itself = match &request.token {
-                Some(token) => !request.core()?.tokens.exists(&token.hash).await?,
-                None => false,
-            };
-            if revoked_itself { Ok(()) } else { Err(error) }
-        }
+/// Writes the use of a counted token.
+async fn settle_token_use(request: &mut Request, progress: &mut Progress) -> Result<(), ApiError> {
+    let Some(batch) = request.token_use.get_mut().take() else {
+        return Ok(());
+    };
+    let version = request.core()?.store.commit(batch).await?;
+    if let Some(token) = &mut request.token {
+        Arc::make_mut(token).version = Some(version);
     }
+    progress.used.clone_from(&request.token);
+    Ok(())
 }
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {
     let relative = relative.trim_end_matches('/');
-    let text = request
-        .mount
-        .engine
+    let engine = &request.mount.engine;
+    let text = engine
         .help(relative)
         .ok_or_else(ApiError::unsupported_path)?;
+    let version = &request.node.settings.version;
+    let openapi = crate::help::openapi(engine.as_ref(), relative, version);
     Ok(Response::json(
         200,
-        &serde_json::json!({ "help": text, "see_also": null }),
+        &serde_json::json!({ "help": text, "see_also": null, "openapi": openapi }),
     ))
+}
+
+/// A path that needs neither a token nor an unsealed server.
+fn is_open(found: &Found<RouteHandle>) -> bool {
+    match found {
+        Found::Route(handle, _) | Found::WrongOperation(handle) => {
+            handle.route.access == Access::Open
+        }
+        Found::NoPath => false,
+    }
 }
 
 fn route(found: Found<RouteHandle>) -> Result<(RouteHandle, Captures), ApiError> {
     match found {
         Found::Route(handle, captures) => Ok((handle, captures)),
+        Found::WrongOperation(handle) if handle.route.access == Access::Open => {
+            Err(ApiError::plain(ErrorKind::UnsupportedOperation, ""))
+        }
         Found::WrongOperation(_) => Err(ApiError::unsupported_operation()),
         Found::NoPath => Err(ApiError::unsupported_path()),
     }

@@ -77,22 +77,21 @@ impl PolicyStore {
     /// Stores a policy that was parsed before.
     pub async fn put(&self, name: &str, text: &str) -> Result<(), ApiError> {
         let mut batch = Batch::default();
-        self.view.put_record(
-            &mut batch,
-            name,
-            &PolicyRecord {
-                text: text.to_owned(),
-            },
-        )?;
+        self.stage(&mut batch, name, text)?;
         self.view.commit(batch).await?;
         Ok(())
     }
 
-    pub async fn delete(&self, name: &str) -> Result<(), ApiError> {
-        let mut batch = Batch::default();
-        self.view.delete(&mut batch, name);
-        self.view.commit(batch).await?;
-        Ok(())
+    /// Adds a policy that was parsed before to `batch`.
+    pub fn stage(&self, batch: &mut Batch, name: &str, text: &str) -> Result<(), ApiError> {
+        let record = PolicyRecord {
+            text: text.to_owned(),
+        };
+        Ok(self.view.put_record(batch, name, &record)?)
+    }
+
+    pub fn stage_deletion(&self, batch: &mut Batch, name: &str) {
+        self.view.delete(batch, name);
     }
 
     /// What a token may do, by the current text of its policies.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::unavailable;
 use crate::engine::{Mounted, mounted};
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
@@ -37,14 +38,30 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 const SECRETS: &[&str] = &["pki"];
-const AUTH_METHODS: &[&str] = &[];
+const AUTH_METHODS: &[&str] = &["approle"];
+
+/// The secrets engines that can be mounted, sorted.
+#[must_use]
+pub fn secrets_engines() -> Vec<&'static str> {
+    let mut kinds = SECRETS.to_vec();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// The auth methods that can be mounted, sorted.
+#[must_use]
+pub fn auth_methods() -> Vec<&'static str> {
+    let mut kinds = [AUTH_METHODS, unavailable::KINDS].concat();
+    kinds.sort_unstable();
+    kinds
+}
 
 /// Can an operator mount `kind` at `path`?
 pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
     let kinds = if path.starts_with("auth/") {
-        AUTH_METHODS
+        auth_methods()
     } else {
-        SECRETS
+        secrets_engines()
     };
     if kinds.contains(&kind) {
         return Ok(());
@@ -64,7 +81,9 @@ pub async fn open(
         (false, "system") => Ok(mounted(crate::sys::Sys)),
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
-        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
+        (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
+        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
+        (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(
             "mount {path} has the unknown type {kind}"
         ))),

@@ -1,6 +1,6 @@
 //! Durable commits per second of each engine.
 //!
-//! `cargo run --release -p signet-storage --example commit_rate -- [DIRECTORY] [COMMITS]`
+//! `cargo run --release -p signet-storage --example commit_rate -- [DIRECTORY] [COMMITS] [ENGINE…]`
 //!
 //! Each commit is one record of 1.2 kB under a time-ordered key and its index entry, as a
 //! certificate is stored; GROUP committers run at the same time, so that the engine may share one
@@ -30,7 +30,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "{:>8} {:>8} {:>12} {:>12} {:>12}",
         "engine", "group", "records/s", "us/commit", "reopen ms"
     );
-    for name in ["inmem", "redb", "sled"] {
+    let mut names: Vec<String> = arguments.collect();
+    if names.is_empty() {
+        names = ["inmem", "redb", "sled"].map(str::to_owned).to_vec();
+    }
+    for name in &names {
         for group in GROUPS {
             let directory = tempfile::tempdir_in(&parent)?;
             let engine = engine(name, directory.path());

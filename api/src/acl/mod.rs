@@ -14,7 +14,6 @@
 mod capability;
 mod check;
 mod defaults;
-mod hcl;
 mod names;
 mod parameters;
 mod parse;

@@ -10,12 +10,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::capability::{Capabilities, Capability};
-use super::hcl::{self, Item, SyntaxError, Value};
 use super::parameters::FieldRules;
 use super::pattern::WildcardMisuse;
 use super::rule::Permissions;
 use super::template::{PathTemplate, Unbalanced};
 use super::wrapping::parse_bound;
+use crate::hcl::{self, Item, SyntaxError, Value};
 
 const MAX_TEXT_BYTES: usize = 1 << 20;
 const MAX_RULES: usize = 10_000;

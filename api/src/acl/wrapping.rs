@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::hcl::Value;
+use crate::hcl::Value;
 
 /// Bounds on the lifetime of the wrapping; any bound makes wrapping compulsory.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

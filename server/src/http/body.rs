@@ -1,29 +1,62 @@
 //! Bodies: bounded in size and shape before they cost anything, then JSON or a form.
 
-use axum::body::{Body, HttpBody as _};
+use std::pin::pin;
+
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use serde_json::{Map, Value};
 
 use super::Limits;
 use super::request::{Refused, media_type, query_pairs};
 
-/// The whole body, or a 413 as soon as it is too large.
-pub(super) async fn collect(body: Body, limit_bytes: usize) -> Result<Bytes, Refused> {
-    let too_large = || Refused::Error(413, "http: request body too large".into());
-    if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
+/// The whole body, or a 413 as soon as it is too large, or a 408 when it does not arrive.
+pub(super) async fn collect<B>(body: B, limits: &Limits) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
-    let mut stream = body.into_data_stream();
+    match tokio::time::timeout(limits.body_read, arrived(body, limits.body_bytes)).await {
+        Ok(body) => body,
+        Err(_) => Err(Refused::Error(408, "request body took too long".into())),
+    }
+}
+
+async fn arrived<B>(body: B, limit_bytes: usize) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Refused::bad_request("error reading request body"))?;
-        if all.len() + chunk.len() > limit_bytes {
+    while let Some(frame) = body.as_mut().frame().await {
+        let frame = frame.map_err(|_| Refused::bad_request("error reading request body"))?;
+        let Ok(chunk) = frame.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + chunk.len() > limit_bytes {
             return Err(too_large());
         }
-        all.extend_from_slice(&chunk);
+        // Nearly every body comes in one piece, which needs no copy.
+        if all.is_empty() && first.is_empty() {
+            first = chunk;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&chunk);
+        }
     }
-    Ok(all.freeze())
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn too_large() -> Refused {
+    Refused::Error(413, "http: request body too large".into())
 }
 
 /// The fields of a body. JSON whatever the content type says, unless it says form and the body does
@@ -40,12 +73,17 @@ pub(super) fn fields(
         // Not for the JSON decoder; the endpoint reads the raw body.
         Some(_) if media_type == "application/ocsp-request" => Ok(Map::new()),
         Some(b'{' | b'[') => json(limits, bytes),
-        Some(_) if media_type == "application/x-www-form-urlencoded" => form(bytes),
+        Some(_) if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
+            form(limits, bytes)
+        }
         Some(_) => json(limits, bytes),
     }
 }
 
-fn form(bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
+fn form(limits: &Limits, bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
+    if bytes.split(|byte| *byte == b'&').count() > limits.json_strings {
+        return Err(too_complex("exceeded maximum number of strings"));
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| Refused::bad_request(""))?;
     let mut data = Map::new();
     for (name, value) in query_pairs(text) {
@@ -102,16 +140,23 @@ fn json(limits: &Limits, bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
     }
 }
 
-/// Refuses JSON that is deep or has many strings, in one pass without building anything.
+/// Refuses JSON that is deep, has many strings or would grow when decoded, in one pass without
+/// building anything.
 fn check_shape(limits: &Limits, bytes: &[u8]) -> Result<(), Refused> {
-    let (mut depth, mut strings) = (0usize, 0usize);
+    let (mut depth, mut strings, mut string_start) = (0usize, 0usize, 0usize);
+    let mut memory = bytes.len();
     let (mut in_string, mut escaped) = (false, false);
-    for byte in bytes {
+    for (at, byte) in bytes.iter().enumerate() {
         if in_string {
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' => escaped = true,
-                b'"' => in_string = false,
+                b'"' => {
+                    in_string = false;
+                    if at - string_start > limits.json_string_bytes {
+                        return Err(too_complex("exceeded maximum string length"));
+                    }
+                }
                 _ => {}
             }
             continue;
@@ -119,25 +164,38 @@ fn check_shape(limits: &Limits, bytes: &[u8]) -> Result<(), Refused> {
         match byte {
             b'"' => {
                 in_string = true;
+                string_start = at + 1;
                 strings += 1;
+                memory += VALUE_BYTES;
                 if strings > limits.json_strings {
-                    return Err(Refused::bad_request(
-                        "refused JSON input due to high complexity: exceeded maximum number of \
-                         strings",
-                    ));
+                    return Err(too_complex("exceeded maximum number of strings"));
                 }
             }
             b'[' | b'{' => {
                 depth += 1;
+                memory += 2 * VALUE_BYTES;
                 if depth > limits.json_depth {
                     return Err(undecodable("exceeded max depth"));
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' => memory += VALUE_BYTES,
             _ => {}
         }
     }
+    if memory > limits.json_memory_bytes {
+        return Err(too_complex("exceeded maximum estimated memory limits"));
+    }
     Ok(())
+}
+
+/// Of a decoded value, whatever it is.
+const VALUE_BYTES: usize = size_of::<Value>();
+
+fn too_complex(detail: &str) -> Refused {
+    Refused::bad_request(format!(
+        "refused JSON input due to high complexity: {detail}"
+    ))
 }
 
 fn undecodable(detail: &str) -> Refused {

@@ -1,74 +1,105 @@
-//! The HTTP edge: bytes in, [`signet_api::call::Call`]; [`Response`] out, bytes.
+//! The HTTP edge: bytes in, [`signet_api::call::Call`]; [`signet_api::reply::Response`] out, bytes.
 
 mod body;
+mod connection;
+mod cors;
+mod policy;
 mod request;
 mod response;
 mod serve;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::Response;
+use arc_swap::ArcSwap;
+use axum::http::{HeaderName, Method, Request, Response};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
 use signet_api::call::Peer;
 use signet_api::node::Node;
+use tracing::Instrument as _;
 
-pub(crate) use serve::serve;
+pub(crate) use connection::ConnectionLimits;
+pub(crate) use policy::{
+    CustomHeaders, ForwardedFor, Limits, MetricsAccess, Policy, Restrictions, StatusSelector,
+};
+pub(crate) use serve::{Connections, Socket, serve};
 
-/// Bounds on what one request may cost.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Largest body; a larger one is answered 413.
-    pub(crate) body_bytes: usize,
-    /// Keys and string values together.
-    pub(crate) json_strings: usize,
-    /// Arrays and objects within each other.
-    pub(crate) json_depth: usize,
-    /// Longest time that a request may take, its body included.
-    pub(crate) duration: std::time::Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 33_554_432,
-            json_strings: 10_000,
-            json_depth: 100,
-            duration: std::time::Duration::from_secs(90),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Edge {
+/// The whole API behind one listener.
+#[derive(Debug)]
+pub(crate) struct Edge {
     node: Arc<Node>,
-    limits: Limits,
+    policy: ArcSwap<Policy>,
+    requests: AtomicU64,
 }
 
-/// The whole API as one service; the connection adds a [`Peer`] to each request.
-pub(crate) fn router(node: Arc<Node>, limits: Limits) -> Router {
-    Router::new()
-        .fallback(answer)
-        .with_state(Edge { node, limits })
-}
+impl Edge {
+    pub(crate) fn new(node: Arc<Node>, policy: Policy) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            policy: ArcSwap::from_pointee(policy),
+            requests: AtomicU64::new(0),
+        })
+    }
 
-async fn answer(State(edge): State<Edge>, request: Request) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
-        return response::refusal(500, "");
-    };
-    let work = async {
-        match request::read(&edge.limits, edge.node.rng(), peer, &parts, body).await {
-            Ok(call) => {
-                let head = parts.method == axum::http::Method::HEAD;
-                response::write(edge.node.handle(call).await, head)
-            }
-            Err(refused) => refused.into_response(),
+    /// What holds for requests from now on.
+    pub(crate) fn reload(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Requests since the start.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    async fn answer<B>(&self, request: Request<B>, peer: Peer) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes>,
+    {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let policy = self.policy.load_full();
+        let (parts, body) = request.into_parts();
+        let core = self.node.core();
+        let cors = core.as_ref().and_then(|core| core.cors.config());
+        drop(core);
+        let origin = match cors::judge(cors.as_deref(), &parts) {
+            cors::Verdict::GoOn(origin) => origin,
+            cors::Verdict::Answer(answer) => return *answer,
+        };
+        let is_head = parts.method == Method::HEAD;
+        let namespace = parts.headers.get(NAMESPACE).cloned();
+        let work = async {
+            let call = match request::read(&policy, self.node.rng(), peer, &parts, body).await {
+                Ok(call) => call,
+                Err(refused) => return refused.into_response(),
+            };
+            let span = tracing::debug_span!("request", request_id = %call.id);
+            let answer = self.node.handle(call).instrument(span).await;
+            response::write(answer, is_head)
+        };
+        let mut response = match tokio::time::timeout(policy.limits.duration, work).await {
+            Ok(response) => response,
+            Err(_) => response::refusal(503, "request took too long"),
+        };
+        let status = response.status().as_u16();
+        let headers = response.headers_mut();
+        if let Some(origin) = origin {
+            cors::allow(&origin, headers);
         }
-    };
-    match tokio::time::timeout(edge.limits.duration, work).await {
-        Ok(response) => response,
-        Err(_) => response::refusal(503, "request took too long"),
+        if let Some(namespace) = namespace {
+            headers.insert(NAMESPACE, namespace);
+        }
+        if let Some(hostname) = &policy.hostname {
+            headers.insert(HOSTNAME, hostname.clone());
+        }
+        policy.custom_headers.apply(status, headers);
+        response
     }
 }
+
+const HOSTNAME: HeaderName = HeaderName::from_static("x-vault-hostname");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+
+#[cfg(test)]
+mod tests;

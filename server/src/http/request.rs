@@ -1,10 +1,12 @@
 //! HTTP requests as calls: methods, paths, headers, where the data come from.
 
-use axum::body::Body;
+use std::borrow::Cow;
+
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, Response};
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::params::parse_bool;
@@ -12,7 +14,7 @@ use signet_api::params::parse_go_duration_nanos;
 use signet_api::random::{Random, uuid};
 use zeroize::Zeroizing;
 
-use super::{Limits, body, response};
+use super::{NAMESPACE, Policy, body, response};
 
 /// Why a request never becomes a call.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Refused {
         Self::Error(400, text.into())
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         match self {
             Self::Error(status, text) => response::refusal(status, &text),
             Self::Redirect(location) => response::redirect(&location),
@@ -36,45 +38,37 @@ impl Refused {
 }
 
 /// Reads a request to its end.
-pub(super) async fn read(
-    limits: &Limits,
+pub(super) async fn read<B>(
+    policy: &Policy,
     rng: &dyn Random,
-    peer: Peer,
+    mut peer: Peer,
     parts: &Parts,
-    body: Body,
-) -> Result<Call, Refused> {
-    let uri_path = parts.uri.path();
-    if let Some(clean) = cleaned(uri_path) {
-        let query = parts
-            .uri
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        return Err(Refused::Redirect(format!("{clean}{query}")));
+    body: B,
+) -> Result<Call, Refused>
+where
+    B: Body<Data = Bytes>,
+{
+    if let Some(forwarded) = &policy.forwarded {
+        peer.address = forwarded.client(peer.address, &parts.headers)?;
     }
-    let path = uri_path
-        .strip_prefix("/v1/")
-        .ok_or_else(|| Refused::Error(404, String::new()))?;
-    let mut path = decoded(path)?;
-    if path.chars().any(char::is_control) {
-        return Err(Refused::bad_request(""));
-    }
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Refused::bad_request("path cannot contain '..'"));
-    }
+    let mut path = path(parts)?;
+    check_namespace(&path, &parts.headers)?;
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let op = operation(&parts.method, &path, &query, &parts.headers)?;
+    policy.restrictions.check(op, &path)?;
     if op == Op::List && !path.ends_with('/') {
         path.push('/');
     }
     if matches!(op, Op::Write | Op::Patch) && path.ends_with('/') {
         return Err(Refused::bad_request("cannot write to a path ending in '/'"));
     }
+    let token = token(&parts.headers, policy.limits.token_bytes)?;
+    let wrap = wrap_request(&parts.headers)?;
     let (data, raw_body) = match op {
         Op::Write | Op::Patch => {
-            let bytes = body::collect(body, limits.body_bytes).await?;
+            let bytes = body::collect(body, &policy.limits).await?;
             let content_type = header(&parts.headers, "content-type").unwrap_or_default();
-            (body::fields(limits, content_type, &bytes)?, bytes)
+            (body::fields(&policy.limits, content_type, &bytes)?, bytes)
         }
         Op::Delete | Op::Help | Op::List | Op::Read => (query_data(query), Bytes::new()),
     };
@@ -84,11 +78,64 @@ pub(super) async fn read(
         path,
         data,
         raw_body,
-        token: token(&parts.headers),
-        wrap: wrap_request(&parts.headers)?,
+        token,
+        wrap,
         peer,
         headers: kept_headers(&parts.headers),
     })
+}
+
+/// The decoded path behind `/v1/`.
+fn path(parts: &Parts) -> Result<String, Refused> {
+    let decoded = decoded(parts.uri.path())?;
+    if let Some(clean) = cleaned(&decoded) {
+        let query = parts.uri.query().map(|query| format!("?{query}"));
+        let location = format!("{}{}", encoded(&clean), query.unwrap_or_default());
+        return Err(Refused::Redirect(location));
+    }
+    let path = decoded
+        .strip_prefix("/v1/")
+        .ok_or_else(|| Refused::Error(404, String::new()))?;
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.chars().all(is_printable) {
+        return Err(Refused::bad_request(""));
+    }
+    Ok(path.to_owned())
+}
+
+/// Whether a character may stand in a path: neither control nor invisible.
+fn is_printable(character: char) -> bool {
+    if character == ' ' {
+        return true;
+    }
+    let invisible = matches!(
+        character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{e000}'..='\u{f8ff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..
+    );
+    !(character.is_control() || character.is_whitespace() || invisible)
+}
+
+/// There is one namespace, and it has several names.
+fn check_namespace(path: &str, headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(namespace) = headers.get(NAMESPACE) else {
+        return Ok(());
+    };
+    if matches!(
+        namespace.as_bytes(),
+        b"" | b"/" | b"root" | b"root/" | b"/root" | b"/root/"
+    ) {
+        return Ok(());
+    }
+    let first = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
+    let system = path.strip_prefix("sys/").map(first);
+    match system.as_deref() {
+        Some("seal-status") => Ok(()),
+        Some(
+            "generate-root" | "health" | "in-flight-req" | "init" | "metrics" | "pprof" | "raw"
+            | "rekey" | "seal" | "step-down" | "storage" | "unseal",
+        ) => Err(Refused::bad_request("operation unavailable in namespaces")),
+        _ => Err(Refused::Error(404, "namespace not found".into())),
+    }
 }
 
 fn operation(
@@ -108,10 +155,16 @@ fn operation(
             if value("help").is_some_and(|help| !help.is_empty()) {
                 return Ok(Op::Help);
             }
-            match value("list").map(parse_bool) {
-                None | Some(Some(false)) => Ok(Op::Read),
-                Some(Some(true)) => Ok(Op::List),
+            let asks = |name: &str| match value(name).map(parse_bool) {
+                None => Ok(false),
+                Some(Some(asked)) => Ok(asked),
                 Some(None) => Err(Refused::bad_request("")),
+            };
+            match (asks("list")?, asks("scan")?) {
+                (true, true) => Err(Refused::bad_request("")),
+                (true, false) => Ok(Op::List),
+                (false, true) => Err(Refused::Error(405, "unsupported operation".into())),
+                (false, false) => Ok(Op::Read),
             }
         }
         "DELETE" => Ok(Op::Delete),
@@ -122,12 +175,15 @@ fn operation(
             "cannot handle internal-only request operation",
         )),
         "PATCH" => match header(headers, "content-type") {
-            None => Err(Refused::bad_request("PATCH requires a Content-Type")),
-            Some(given) if media_type(given) == MERGE_PATCH => Ok(Op::Patch),
-            Some(given) => Err(Refused::Error(
-                415,
-                format!("PATCH requires Content-Type of {MERGE_PATCH}, provided {given}"),
-            )),
+            None | Some("") => Err(Refused::bad_request("mime: no media type")),
+            Some(given) if media_type(given).eq_ignore_ascii_case(MERGE_PATCH) => Ok(Op::Patch),
+            Some(given) => {
+                let provided = media_type(given).to_ascii_lowercase();
+                Err(Refused::Error(
+                    415,
+                    format!("PATCH requires Content-Type of {MERGE_PATCH}, provided {provided}"),
+                ))
+            }
         },
         "POST" | "PUT" => Ok(Op::Write),
         _ => Err(Refused::Error(405, String::new())),
@@ -144,7 +200,8 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
+/// The first `X-Vault-Token`, or else a bearer token.
+fn token(headers: &HeaderMap, limit_bytes: usize) -> Result<Option<Zeroizing<String>>, Refused> {
     let own = header(headers, "x-vault-token")
         .map(str::trim)
         .filter(|token| !token.is_empty());
@@ -152,9 +209,15 @@ fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
         header(headers, "authorization")?
             .strip_prefix("Bearer ")
             .map(str::trim)
+            .filter(|token| !token.is_empty())
     };
-    own.or_else(bearer)
-        .map(|token| Zeroizing::new(token.to_owned()))
+    let Some(token) = own.or_else(bearer) else {
+        return Ok(None);
+    };
+    if token.len() > limit_bytes {
+        return Err(Refused::bad_request("token header is too large"));
+    }
+    Ok(Some(Zeroizing::new(token.to_owned())))
 }
 
 fn wrap_request(headers: &HeaderMap) -> Result<Option<WrapRequest>, Refused> {
@@ -178,18 +241,34 @@ fn wrap_request(headers: &HeaderMap) -> Result<Option<WrapRequest>, Refused> {
     }
 }
 
-/// All headers but the credentials.
+/// All headers but credentials and what only the connection cares for.
 fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "x-vault-token" | "authorization" | "cookie"))
+        .filter(|(name, _)| {
+            !matches!(
+                name.as_str(),
+                "accept"
+                    | "accept-encoding"
+                    | "authorization"
+                    | "connection"
+                    | "content-length"
+                    | "cookie"
+                    | "expect"
+                    | "proxy-authorization"
+                    | "transfer-encoding"
+                    | "x-vault-request"
+                    | "x-vault-token"
+            )
+        })
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
         .collect()
 }
 
 /// The path without empty and dot segments, when it has any.
 fn cleaned(path: &str) -> Option<String> {
-    let dirty = path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | ".."));
+    let dirty = path.contains("//")
+        || (path.contains("/.") && path.split('/').any(|part| matches!(part, "." | "..")));
     if !dirty {
         return None;
     }
@@ -211,8 +290,27 @@ fn cleaned(path: &str) -> Option<String> {
     Some(format!("/{}{trailing}", clean.join("/")))
 }
 
-fn decoded(path: &str) -> Result<String, Refused> {
-    percent_decoded(path, false).ok_or_else(|| Refused::bad_request(""))
+fn decoded(path: &str) -> Result<Cow<'_, str>, Refused> {
+    if path.contains('%') {
+        let decoded = percent_decoded(path, false).ok_or_else(|| Refused::bad_request(""))?;
+        Ok(Cow::Owned(decoded))
+    } else {
+        Ok(Cow::Borrowed(path))
+    }
+}
+
+/// A path as it may stand in a URL.
+fn encoded(path: &str) -> String {
+    use std::fmt::Write as _;
+    path.bytes()
+        .fold(String::with_capacity(path.len()), |mut out, byte| {
+            if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+            out
+        })
 }
 
 /// `None` when an escape is broken or the bytes are not UTF-8.

@@ -1,15 +1,16 @@
 //! Answers as HTTP.
 
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, STRICT_TRANSPORT_SECURITY};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use http_body_util::Full;
 
 /// An answer with the headers that every answer has.
-pub(super) fn write(answer: signet_api::reply::Response, head: bool) -> Response<Body> {
-    let body = if head { Bytes::new() } else { answer.body };
-    let mut response = Response::new(Body::from(body));
+pub(super) fn write(answer: signet_api::reply::Response, is_head: bool) -> Response<Full<Bytes>> {
+    let body = if is_head { Bytes::new() } else { answer.body };
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -24,27 +25,37 @@ pub(super) fn write(answer: signet_api::reply::Response, head: bool) -> Response
 }
 
 /// `{"errors":[…]}` for what never reaches the API; no text gives an empty list.
-pub(super) fn refusal(status: u16, text: &str) -> Response<Body> {
+pub(super) fn refusal(status: u16, text: &str) -> Response<Full<Bytes>> {
     let errors: &[&str] = if text.is_empty() { &[] } else { &[text] };
     let answer =
         signet_api::reply::Response::json(status, &serde_json::json!({ "errors": errors }));
-    write(answer, false)
+    let mut response = write(answer, false);
+    if status == 503 {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// Sends the client to the same path without empty and dot segments.
-pub(super) fn redirect(location: &str) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+pub(super) fn redirect(location: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    common(response.headers_mut());
+    let headers = response.headers_mut();
+    common(headers);
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(signet_api::reply::JSON),
+    );
     if let Ok(location) = HeaderValue::try_from(location) {
-        response
-            .headers_mut()
-            .insert(axum::http::header::LOCATION, location);
+        headers.insert(LOCATION, location);
     }
     response
 }
 
 fn common(headers: &mut HeaderMap) {
+    headers.reserve(6);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         STRICT_TRANSPORT_SECURITY,

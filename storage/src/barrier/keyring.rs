@@ -204,6 +204,11 @@ impl Term {
         self.recorded.fetch_max(encryptions, Ordering::Relaxed);
     }
 
+    /// The commit that was to store the count failed: the next one stores it.
+    pub(super) fn count_was_not_recorded(&self) {
+        self.recorded.store(0, Ordering::Relaxed);
+    }
+
     /// The count to store now, if the one on disk no longer covers the encryptions done.
     pub(super) fn count_to_record(&self) -> Option<EncryptionCount> {
         let recorded = self.recorded.load(Ordering::Relaxed);

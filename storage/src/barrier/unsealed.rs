@@ -144,14 +144,19 @@ impl Unsealed {
                 }
             }
         }
-        if let Some(count) = ring.active().count_to_record() {
-            let plaintext = record::encode(paths::ENCRYPTIONS, &count)?;
+        let count = ring.active().count_to_record();
+        if let Some(count) = &count {
+            let plaintext = record::encode(paths::ENCRYPTIONS, count)?;
             sealed.put(
                 paths::ENCRYPTIONS,
                 ring.seal(paths::ENCRYPTIONS, &plaintext)?,
             );
         }
-        self.backend.commit(sealed).await
+        let result = self.backend.commit(sealed).await;
+        if count.is_some() && result.is_err() {
+            ring.active().count_was_not_recorded();
+        }
+        result
     }
 
     /// See [`Backend::watch`]: `observer` is held weakly.

@@ -121,7 +121,7 @@ fn survive_kills(engine: &str, fixture: &Fixture) {
             // While the store opens, which after a kill includes its repair.
             0 => 1,
             1 => 2 + rng.next_u32() % 4,
-            _ => rng.next_u32() % 1500,
+            _ => rng.next_u32() % 600,
         };
         run_and_kill(engine, fixture, lines, &mut acknowledged);
         runtime.block_on(check(

@@ -23,7 +23,7 @@ use crate::secrets::pki::Pki;
 use crate::secrets::pki::config::auto_tidy::AutoTidy;
 use crate::secrets::pki::tidy::run::{Run, Stop};
 use crate::secrets::pki::tidy::status::{Phase, Progress};
-use crate::time::{Timestamp, go_duration};
+use crate::time::{Timestamp, go_duration_nanos};
 
 /// What to tidy, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Settings {
 
     /// As Go prints it: `0s`, `1.5s`, `1m0s`.
     pub(super) fn pause_text(&self) -> String {
-        go_duration(self.pause_nanos)
+        go_duration_nanos(self.pause_nanos)
     }
 }
 

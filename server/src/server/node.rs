@@ -1,0 +1,54 @@
+//! From settings to a node.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use signet_api::node::{Environment, Node, NodeSettings};
+use signet_api::offload::Pool;
+use signet_api::random::SystemRng;
+use signet_api::time::SystemClock;
+
+use super::Error;
+use crate::config::Settings;
+use crate::version::COMPATIBLE_VAULT_VERSION;
+
+/// Slow computations that may wait for a core.
+const SIGNATURES_WAITING: usize = 4096;
+const KEYS_WAITING: usize = 256;
+
+/// Opens the storage and puts a sealed node on it.
+pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let environment = Environment {
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng::default()),
+        pool: Pool::new(cores, SIGNATURES_WAITING),
+        key_pool: Pool::new(cores, KEYS_WAITING),
+    };
+    let node_settings = NodeSettings {
+        system_ttl: settings.system_ttl,
+        cluster_name: settings.cluster_name.clone(),
+        version: COMPATIBLE_VAULT_VERSION.into(),
+        build_date: String::new(),
+        storage_type: settings.storage.name.into(),
+        user_lockout: settings.user_lockout.clone(),
+    };
+    let backend = signet_storage::open(&settings.storage.engine)?;
+    Ok(Node::new(backend, environment, node_settings))
+}
+
+/// A block that asks for something this build does not do must not look as if it did.
+pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
+    let declared = &settings.declared;
+    for (given, block) in [
+        (!declared.audit.is_empty(), "audit"),
+        (declared.istio_csr.is_some(), "istio_csr"),
+        (declared.kubernetes.is_some(), "kubernetes"),
+    ] {
+        if given {
+            let text = format!("the {block} block is not supported by this build");
+            return Err(crate::config::ConfigError(vec![text]).into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! The command line against the reference: the same commands, typed once to the reference's own tool
+//! and once to this one under the name `bao`, must print the same and end with the same code. Each
+//! tool has a server of its own, so that neither sees what the other did.
+//!
+//! `SIGNET_TEST_BAO` names the reference binary; without it nothing is compared.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+#[test]
+fn prints_what_the_reference_prints() {
+    let Some(reference) = std::env::var_os("SIGNET_TEST_BAO") else {
+        println!("skipped: SIGNET_TEST_BAO does not name a reference binary");
+        return;
+    };
+    let reference = Path::new(&reference);
+    let theirs = Bench::start(reference, reference);
+    let ours = Bench::start(reference, Path::new(env!("CARGO_BIN_EXE_signet")));
+    let mut differences = String::new();
+    for line in COMMANDS
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        let (expected, actual) = (theirs.run(line), ours.run(line));
+        if expected != actual {
+            let report = format!("$ {line}\n--- reference\n{expected}\n--- signet\n{actual}\n\n");
+            differences.push_str(&report);
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// One command a line; `'…'` is one word.
+const COMMANDS: &str = r"
+    status
+    status -format=json
+    secrets enable pki
+    secrets enable pki
+    secrets enable nonesuch
+    secrets tune -max-lease-ttl=87600h pki
+    secrets tune -max-lease-ttl=87600h nothing
+    write -field=certificate pki/root/generate/internal max_path_length=1 common_name= 'RH Custom Root CA'
+    write -field=certificate pki/root/generate/internal max_path_length=1 'common_name=RH Custom Root CA' 'ou=RH-FSI' 'organization=Red Hat Consulting' country=US ttl=87600h issuer_name=rh-custom-root-ca key_type=ec
+    secrets enable -path=pki_int_ca pki
+    secrets tune -max-lease-ttl=43800h pki_int_ca
+    write -format=json -field=csr pki_int_ca/intermediate/generate/internal require_cn=false 'common_name=RH Custom Intermediate CA' key_type=ec
+    write pki_int_ca/roles/rh-custom-issuer allow_any_name=true allow_uri_sans=true ou= 'RH-SPPRT' ttl=4380h
+    write pki_int_ca/roles/rh-custom-issuer allow_any_name=true allow_uri_sans=true ou=RH-SPPRT ttl=4380h max_ttl=4380h 'allowed_uri_sans=istio-system.svc, cluster.local, spiffe://*'
+    read pki_int_ca/roles/rh-custom-issuer
+    read -format=json pki_int_ca/roles/rh-custom-issuer
+    read -format=yaml pki_int_ca/roles/rh-custom-issuer
+    read -field=ttl pki_int_ca/roles/rh-custom-issuer
+    read -field=nope pki_int_ca/roles/rh-custom-issuer
+    read pki_int_ca/roles/none
+    list pki_int_ca/roles
+    list -format=json pki_int_ca/roles
+    list -detailed pki/issuers
+    list pki_int_ca/certs
+    read pki/cert/ca
+    read -format=raw pki/ca/pem
+    write pki/roles/x allow_any_name=true key_type=ec
+    write pki/issue/x common_name=foo.example.com ttl=24h bogus=1
+    write pki/issue/none common_name=foo.example.com
+    write -wrap-ttl=60s pki/issue/x common_name=foo.example.com
+    write -wrap-ttl=60s -format=json pki/issue/x common_name=foo.example.com
+    write -f pki/crl/rotate
+    write pki/crl/rotate
+    patch pki/issuer/default issuer_name=other
+    patch pki/issuer/none
+    delete pki/roles/x
+    auth enable approle
+    auth tune -max-lease-ttl=12h approle
+    write auth/approle/role/rh-vault-pki-role secret_id_ttl=0 token_num_uses=10 token_ttl=10m token_max_ttl=15m secret_id_num_uses=0
+    read auth/approle/role/rh-vault-pki-role
+    read auth/approle/role/rh-vault-pki-role/role-id
+    write -f auth/approle/role/rh-vault-pki-role/secret-id
+    auth list
+    auth list -detailed
+    auth disable approle
+    secrets list
+    secrets list -detailed
+    secrets list -format=json
+    write cubbyhole/a b=<c>& d=true e=
+    read cubbyhole/a
+    read -format=json cubbyhole/a
+    read -format=yaml cubbyhole/a
+    list cubbyhole
+    write cubbyhole/a x=1 x=2
+    read -field=x cubbyhole/a
+    write cubbyhole/a x=@/no/such/file
+    write cubbyhole/a
+    token create -policy=default -ttl=1h -metadata=a=b
+    token create -policy=default -ttl=1h -format=json
+    token create -policy=none -ttl=9000h
+    token lookup
+    token lookup none
+    token renew
+    token revoke none
+    token revoke
+    token capabilities sys/mounts
+    policy list
+    policy read default
+    policy read none
+    policy delete none
+    policy write none /no/such/file
+    operator members
+    operator step-down
+    operator seal extra
+    operator init
+    operator init -status
+    lease lookup none
+    lease revoke none
+    audit list
+    path-help sys/mounts/x
+    path-help none
+    unwrap none
+    login -no-store root
+    login -no-store none
+    login -method=nonesuch
+    print token
+    kv put -mount=secret app b=c d=e
+    kv get -mount=secret app
+    kv get -mount=secret -field=b app
+    kv list secret
+    kv delete -mount=secret app
+    secrets move pki old
+    secrets disable old
+    secrets disable pki_int_ca
+    read -nosuchflag x
+    read -format=bogus x
+    read -wrap-ttl=abc x
+    read
+    read a b
+    write -field
+    secrets enable -max-lease-ttl=abc pki
+    read -header=X-Vault-Foo=b x
+    read -address=http://127.0.0.1:1 x
+    status -address=http://127.0.0.1:1
+    read -output-policy sys/mounts
+    list -output-policy cubbyhole
+";
+
+/// A development server of the reference, and a tool under the name `bao` that talks to it.
+struct Bench {
+    server: Child,
+    port: u16,
+    home: tempfile::TempDir,
+    tool: PathBuf,
+}
+
+impl Bench {
+    fn start(reference: &Path, tool: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let link = home.path().join("bao");
+        std::os::unix::fs::symlink(tool, &link).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut server = Command::new(reference)
+            .args([
+                "server",
+                "-dev",
+                "-dev-root-token-id=root",
+                "-dev-no-store-token",
+            ])
+            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+            .env_clear()
+            .env("HOME", home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let ready = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("Development mode should NOT be used"));
+        assert!(ready, "the reference server does not start");
+        // A server whose output nobody reads would block once the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            server,
+            port,
+            home,
+            tool: link,
+        }
+    }
+
+    /// Exit code, output and errors, with all that differs from run to run masked.
+    fn run(&self, line: &str) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(&self.tool)
+            .args(words(line))
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("BAO_ADDR", format!("http://127.0.0.1:{}", self.port))
+            .env("BAO_TOKEN", "root")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let text = text.replace(&self.port.to_string(), "PORT");
+            masked(&text.replace(&(self.port + 1).to_string(), "PORT+1"))
+        };
+        format!(
+            "exit {:?}\n{}\n{}",
+            status.code(),
+            text(&stdout),
+            text(&stderr)
+        )
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('\'') {
+            Some(quoted) => quoted.split_once('\'').unwrap(),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words
+}
+
+/// Without the bodies of PEM blocks, long random words, times and accessors.
+fn masked(text: &str) -> String {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.contains("-----END ") {
+            inside = false;
+        }
+        if !inside {
+            lines.push(masked_line(line));
+        }
+        inside |= line.contains("-----BEGIN ") && !line.contains("-----END ");
+    }
+    lines.join("\n")
+}
+
+fn masked_line(line: &str) -> String {
+    let is_part =
+        |character: char| character.is_ascii_alphanumeric() || "+/=:._-\\".contains(character);
+    let mut masked = String::new();
+    let mut word = String::new();
+    for character in line.chars().chain(['\n']) {
+        if is_part(character) {
+            word.push(character);
+            continue;
+        }
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let random = (word.len() >= 20 && digits > 0) || digits >= 8 || is_accessor(&word);
+        masked.push_str(if random { "#" } else { &word });
+        word.clear();
+        masked.push(character);
+    }
+    masked.trim_end().to_owned()
+}
+
+fn is_accessor(word: &str) -> bool {
+    let last = word.rsplit(['_', '.']).next().unwrap_or_default();
+    (last.len() == 8 && last.chars().all(|character| character.is_ascii_hexdigit()))
+        || (last.len() == 24 && last.chars().all(char::is_alphanumeric))
+}
