@@ -12,6 +12,9 @@ use signet_storage::{Batch, Record, StorageError, Unsealed, View};
 
 use crate::error::ApiError;
 use crate::node::{Core, Node};
+use crate::pipeline::Request;
+use crate::random::base62;
+use crate::reply::Lease;
 use crate::time::Timestamp;
 use crate::token::TokenRecord;
 
@@ -150,6 +153,39 @@ fn token_lease(token: &TokenRecord, hash: &str) -> Option<LeaseRecord> {
 
 fn token_lease_id(token: &TokenRecord, hash: &str) -> String {
     format!("{}/h{hash}", token.path)
+}
+
+/// Adds the lease of what an engine hands out to the commit that makes it. `path` is the one below
+/// the mount, without slashes at its ends; `data` is given to [`crate::engine::Engine::revoke_lease`]
+/// when the lease ends, and it ends with the caller's token at the latest. It is not renewable.
+///
+/// The handler answers the lease in [`crate::reply::Reply::lease`].
+pub fn register_secret(
+    request: &Request,
+    batch: &mut Batch,
+    path: &str,
+    ttl_secs: u64,
+    data: Map<String, Value>,
+) -> Result<Lease, ApiError> {
+    let core = request.core()?;
+    let random = base62(request.node.rng(), 24)?;
+    let id = format!("{}{path}/{random}", request.mount.path);
+    let lease = LeaseRecord {
+        issued_at: request.now,
+        expires_at: request.now.plus_secs(ttl_secs),
+        last_renewal: None,
+        renewable: false,
+        of: Leased::Secret {
+            token_hash: request.caller()?.hash.clone(),
+            data,
+        },
+    };
+    Leases::new(&core.store).put(batch, &id, &lease, None)?;
+    Ok(Lease {
+        id,
+        duration_secs: ttl_secs,
+        renewable: false,
+    })
 }
 
 /// Ends one lease: the token or secret is revoked, then the record goes.
