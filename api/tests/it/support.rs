@@ -85,6 +85,15 @@ impl Server {
         answer(&self.node.handle(call).await)
     }
 
+    /// The whole answer, for bodies that are not JSON.
+    pub(crate) async fn response(&self, call: Call) -> Response {
+        self.node.handle(call).await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, data: Value) -> Answer {
+        self.call(call(Op::Patch, path, token, data)).await
+    }
+
     pub(crate) async fn read(&self, token: &str, path: &str) -> Answer {
         self.call(call(Op::Read, path, token, Value::Null)).await
     }
