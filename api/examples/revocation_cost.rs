@@ -55,7 +55,11 @@ async fn measure(count: u32) -> Outcome<()> {
 
     let began = Instant::now();
     let bytes = fetch(&node).await?.body.len();
-    report(count, "first CRL with reading the index, ms", millis(began.elapsed()))?;
+    report(
+        count,
+        "first CRL with reading the index, ms",
+        millis(began.elapsed()),
+    )?;
     report(count, "size of the CRL, MB", bytes.to_string())?;
     report(count, "resident after it, MB", resident_mb()?)?;
 
@@ -98,7 +102,11 @@ async fn fill(node: &Arc<Node>, count: u32) -> Outcome<()> {
         let mut batch = Batch::default();
         for n in first..count.min(first + 10_000) {
             let mut name = "01-".repeat(16);
-            name.push_str(&n.to_be_bytes().map(|octet| format!("{octet:02x}")).join("-"));
+            name.push_str(
+                &n.to_be_bytes()
+                    .map(|octet| format!("{octet:02x}"))
+                    .join("-"),
+            );
             batch.put(format!("{prefix}{name}"), value.clone());
         }
         store.commit(batch).await?;
