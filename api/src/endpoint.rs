@@ -105,6 +105,9 @@ pub trait Endpoint: Send + Sync + 'static {
     const HELP: &'static str;
     /// True when writing a new object needs `create` and an existing one `update`.
     const CREATES: bool = false;
+    /// True when one `cx.commit` writes all that the handler changes: the use of a counted token is
+    /// then written with it. Otherwise it is written before the handler runs.
+    const ONE_COMMIT: bool = false;
 
     fn handle(
         cx: Cx<'_, Self::Engine>,
@@ -125,6 +128,7 @@ pub struct Row<E: 'static> {
     pub routes: &'static [Route],
     pub help: &'static str,
     pub creates: bool,
+    pub one_commit: bool,
     pub fields: &'static [Field],
     pub run: for<'a> fn(Cx<'a, E>, Map<String, Value>, Captures) -> Run<'a>,
     pub exists: for<'a> fn(Cx<'a, E>, &'a Captures) -> BoxFuture<'a, Result<bool, ApiError>>,
@@ -147,6 +151,7 @@ pub const fn row<P: Endpoint>() -> Row<P::Engine> {
         routes: P::ROUTES,
         help: P::HELP,
         creates: P::CREATES,
+        one_commit: P::ONE_COMMIT,
         fields: P::Params::FIELDS,
         run: run::<P>,
         exists: |cx, captures| Box::pin(P::exists(cx, captures)),

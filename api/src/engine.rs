@@ -70,6 +70,8 @@ pub struct RouteHandle {
     pub route: Route,
     /// The row makes a difference between creating and updating.
     pub creates: bool,
+    /// The handler writes the use of a counted token itself.
+    pub one_commit: bool,
 }
 
 /// An engine behind its mount, with its type erased.
@@ -129,6 +131,7 @@ pub fn mounted<E: Engine>(engine: E) -> Arc<dyn Mounted> {
                 row: index,
                 route: *route,
                 creates: row.creates,
+                one_commit: row.one_commit,
             };
             (route.op, route.path, handle)
         })

@@ -42,7 +42,7 @@ pub(crate) fn openapi(engine: &dyn Mounted, path: &str, version: &str) -> Value 
     add_paths(&mut paths, &place, &engine.rows(), |route| {
         path.is_empty() || Some(route.path) == pattern
     });
-    document(version, paths)
+    document(version, &paths)
 }
 
 fn path_text(path: &str, pattern: &str, rows: &[RowInfo]) -> String {

@@ -72,18 +72,6 @@ pub struct MountRecord {
     pub config: MountConfig,
 }
 
-/// A mount that is to be made.
-#[derive(Debug)]
-pub struct NewMount<'a> {
-    /// The full path; ends in `/`.
-    pub path: &'a str,
-    pub kind: &'a str,
-    pub config: MountConfig,
-    pub local: bool,
-    pub seal_wrap: bool,
-    pub external_entropy_access: bool,
-}
-
 /// A mount in service.
 pub struct Mount {
     pub path: String,
@@ -191,7 +179,7 @@ impl std::fmt::Debug for MountTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MountTable")
             .field("paths", &self.by_path.load().keys())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -276,18 +264,23 @@ impl MountTable {
         all
     }
 
-    /// Mounts an engine.
+    /// Mounts an engine. `path` is the full path and ends in `/`.
     ///
     /// # Errors
     /// A path that is in use or reserved, or a kind that does not exist.
-    pub async fn mount(&self, new: NewMount<'_>) -> Result<(), ApiError> {
+    pub async fn mount(
+        &self,
+        path: &str,
+        kind: &str,
+        config: MountConfig,
+        local: bool,
+        seal_wrap: bool,
+    ) -> Result<(), ApiError> {
         let _changing = self.changing.lock().await;
-        self.check_free(new.path)?;
-        registry::check_kind(new.path, new.kind)?;
-        let mut record = self.new_record(new.path, new.kind, new.config)?;
-        record.local = new.local;
-        record.seal_wrap = new.seal_wrap;
-        record.external_entropy_access = new.external_entropy_access;
+        self.check_free(path)?;
+        registry::check_kind(path, kind)?;
+        let mut record = self.new_record(path, kind, config)?;
+        (record.local, record.seal_wrap) = (local, seal_wrap);
         let mount = self.bring_up(record.clone()).await?;
         let (mut table, version) = self.load().await?;
         table.mounts.push(record);

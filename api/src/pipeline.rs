@@ -3,6 +3,7 @@
 //! route → token → policy (`Permit`) → audit → handler → tokens and wrapping → audit → answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -81,8 +82,9 @@ impl Request {
     }
 }
 
-/// Storage conflicts are two requests at one counter; the loser runs again.
-const MAX_ATTEMPTS: usize = 64;
+/// Storage conflicts are two requests at one counter; the loser runs again. Of many requests with
+/// one counted token the last meets a conflict for each of the others.
+const MAX_ATTEMPTS: usize = 256;
 
 /// How far a request has come, over all its attempts.
 #[derive(Debug, Default)]
@@ -91,6 +93,8 @@ struct Progress {
     needs_token: bool,
     /// The audit log has the request; further attempts do not write it again.
     is_logged: bool,
+    /// The caller's counted token whose use an earlier run has written: it is not to pay twice.
+    used: Option<Arc<Token>>,
 }
 
 impl Progress {
@@ -104,12 +108,14 @@ impl Node {
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
         let _counted = self.in_flight.enter(&call, self.now());
+        let began = Instant::now();
         let mut rate_headers = Vec::new();
         let mut response = match self.admit(&call, &mut rate_headers).await {
             Ok(()) => self.attempts(&call).await,
             Err(error) => Response::error(&error, false),
         };
         response.headers.append(&mut rate_headers);
+        self.metrics.request_handled(began.elapsed());
         response
     }
 
@@ -127,6 +133,7 @@ impl Node {
         let Some(refusal) = verdict.refusal else {
             return Ok(());
         };
+        self.metrics.rate_limit_violated(&refusal.quota);
         if refusal.audited {
             let mount = crate::sys::sealed_mount();
             let request = self.request(call.clone(), mount, Some(core.clone()));
@@ -174,8 +181,11 @@ impl Node {
         if call.op == Op::Help {
             progress.needs_token = true;
             let acl = self.authenticate(&core, &mut request, progress).await?;
+            settle_token_use(&mut request, progress).await?;
             let permit = Permit::to_read_help(&acl);
-            return self.answer_help(&core, &permit, &request, relative).await;
+            let answer = self.answer_help(&core, &permit, &request, relative).await;
+            self.revoke_if_used_up(&request).await;
+            return answer;
         }
         if !progress.needs_token {
             let is_open = is_open(&found);
@@ -191,11 +201,21 @@ impl Node {
             let permit = Permit::without_token(handle.route.access)?;
             return self.run(permit, request, handle, captures, progress).await;
         }
+        if progress.used.is_none()
+            && let Err(refusal) = wrap::check_token(&core, call, request.now).await
+        {
+            self.audit_refusal(&core, &request, &refusal, progress)
+                .await?;
+            return Err(refusal);
+        }
         let acl = self.authenticate(&core, &mut request, progress).await?;
         let refusal = match route(found) {
             Ok((handle, captures)) => {
                 match self.authorize(&request, &acl, &handle, &captures).await {
                     Ok(permit) => {
+                        if !handle.one_commit {
+                            settle_token_use(&mut request, progress).await?;
+                        }
                         return self.run(permit, request, handle, captures, progress).await;
                     }
                     Err(error) => error,
@@ -208,10 +228,10 @@ impl Node {
                 allowed.err().unwrap_or(error)
             }
         };
+        settle_token_use(&mut request, progress).await?;
         self.audit_refusal(&core, &request, &refusal, progress)
             .await?;
-        settle_token_use(&request).await?;
-        self.revoke_if_used_up(&request).await?;
+        self.revoke_if_used_up(&request).await;
         Err(refusal)
     }
 
@@ -232,8 +252,6 @@ impl Node {
             core.audit.request(&event).await?;
             core.audit.response(&event, None).await?;
         }
-        settle_token_use(request).await?;
-        self.revoke_if_used_up(request).await?;
         answer
     }
 
@@ -303,10 +321,11 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match self.audit_refusal(core, &request, &refusal, progress).await {
-            Ok(()) => settle_token_use(&request).await,
+        let settled = match settle_token_use(&mut request, progress).await {
+            Ok(()) => self.audit_refusal(core, &request, &refusal, progress).await,
             failed => failed,
         };
+        self.revoke_if_used_up(&request).await;
         settled.err().unwrap_or(refusal)
     }
 
@@ -317,9 +336,10 @@ impl Node {
         request: &mut Request,
         progress: &mut Progress,
     ) -> Result<Arc<Acl>, ApiError> {
-        let found = match &request.call.token {
-            None => None,
-            Some(secret) => core.tokens.lookup(secret, request.now).await?,
+        let found = match (&progress.used, &request.call.token) {
+            (Some(used), _) => core.tokens.lookup_used(&used.hash, request.now).await?,
+            (None, Some(secret)) => core.tokens.lookup(secret, request.now).await?,
+            (None, None) => None,
         };
         let allowed = found
             .filter(|token| address_allowed(&token.bound_cidrs, request.call.peer.address.ip()));
@@ -328,7 +348,10 @@ impl Node {
             self.audit_refusal(core, request, &denied, progress).await?;
             return Err(denied);
         };
-        let (token, token_use) = core.tokens.take_use(token)?;
+        let (token, token_use) = match progress.used {
+            Some(_) => (token, None),
+            None => core.tokens.take_use(token)?,
+        };
         *request.token_use.get_mut() = token_use;
         let acl = core.policies.acl(&token, request.now).await?;
         request.token = Some(token);
@@ -404,14 +427,14 @@ impl Node {
             progress.is_logged = true;
         }
         let result = self.answer(&request, handle, captures).await;
-        if let Err(error) = &result
-            && progress.runs_again_after(error)
-        {
-            return Err(error.clone());
-        }
+        let will_run_again = result
+            .as_ref()
+            .err()
+            .is_some_and(|error| progress.runs_again_after(error));
         // Asked anew: the request may have enabled the first device.
         if let Some(core) = &audit
             && core.audit.is_enabled()
+            && !will_run_again
         {
             let event = Event {
                 request: &request,
@@ -421,7 +444,9 @@ impl Node {
             let envelope = result.as_ref().ok().map(|answer| &answer.envelope);
             core.audit.response(&event, envelope).await?;
         }
-        self.revoke_if_used_up(&request).await?;
+        if !will_run_again {
+            self.revoke_if_used_up(&request).await;
+        }
         match result {
             Ok(answer) => Ok(answer.into_response(handle.route.op)),
             Err(error) => Err(error),
@@ -435,6 +460,9 @@ impl Node {
         captures: Captures,
     ) -> Result<Answer, ApiError> {
         let call = &request.call;
+        if call.wrap.is_some() {
+            wrap::check_format(call)?;
+        }
         let ran = request
             .mount
             .engine
@@ -445,27 +473,30 @@ impl Node {
         {
             return Err(error.clone());
         }
-        settle_token_use(request).await?;
-        let reply = ran?;
-        let mut answer = Answer::new(request, reply).await?;
-        if let Some(wrapping) = call.wrap
-            && answer.can_be_wrapped()
-        {
-            answer = wrap::wrap_answer(request, answer, wrapping.ttl_secs).await?;
+        let unwritten_use = request.token_use.lock().take();
+        if let Some(batch) = unwritten_use {
+            request.core()?.store.commit(batch).await?;
         }
-        Ok(answer)
+        let reply = ran?;
+        let answer = Answer::new(request, reply).await?;
+        match call.wrap {
+            Some(wrapping) => wrap::wrap_answer(request, answer, wrapping.ttl_secs).await,
+            None => Ok(answer),
+        }
     }
 
     /// A counted token goes with its last use, after that use was answered.
-    async fn revoke_if_used_up(&self, request: &Request) -> Result<(), ApiError> {
+    async fn revoke_if_used_up(&self, request: &Request) {
         if let (Some(core), Some(token)) = (&request.core, &request.token)
             && token.is_used_up()
-        {
-            core.tokens
+            && let Err(error) = core
+                .tokens
                 .revoke_tree(core, &token.hash, request.now)
-                .await?;
+                .await
+        {
+            // It is of no use any more; the sweep takes away what is left.
+            tracing::warn!(%error, "used up token cannot be removed");
         }
-        Ok(())
     }
 }
 
@@ -514,6 +545,12 @@ impl Answer {
         if let Some(auth) = &envelope.auth {
             wrapped_accessor.clone_from(&auth.accessor);
         }
+        if let Some(info) = reply.wrap_info {
+            envelope = Envelope {
+                wrap_info: Some(info),
+                ..Envelope::default()
+            };
+        }
         let body = match reply.body {
             Body::Nothing if envelope.warnings.is_empty() => AnswerBody::Nothing,
             Body::Nothing => AnswerBody::Envelope,
@@ -543,11 +580,6 @@ impl Answer {
             headers: reply.headers,
             wrapped_accessor,
         })
-    }
-
-    fn can_be_wrapped(&self) -> bool {
-        matches!(self.body, AnswerBody::Envelope)
-            && (self.envelope.data.is_some() || self.envelope.auth.is_some())
     }
 
     fn into_response(self, op: Op) -> Response {
@@ -582,21 +614,17 @@ impl Answer {
     }
 }
 
-/// Writes the use of a counted token, unless the handler has written it.
-async fn settle_token_use(request: &Request) -> Result<(), ApiError> {
-    let pending = request.token_use.lock().take();
-    let Some(batch) = pending else { return Ok(()) };
-    match request.core()?.store.commit(batch).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = ApiError::from(error);
-            let revoked_itself = match &request.token {
-                Some(token) => !request.core()?.tokens.exists(&token.hash).await?,
-                None => false,
-            };
-            if revoked_itself { Ok(()) } else { Err(error) }
-        }
+/// Writes the use of a counted token.
+async fn settle_token_use(request: &mut Request, progress: &mut Progress) -> Result<(), ApiError> {
+    let Some(batch) = request.token_use.get_mut().take() else {
+        return Ok(());
+    };
+    let version = request.core()?.store.commit(batch).await?;
+    if let Some(token) = &mut request.token {
+        Arc::make_mut(token).version = Some(version);
     }
+    progress.used.clone_from(&request.token);
+    Ok(())
 }
 
 fn help(request: &Request, relative: &str) -> Result<Response, ApiError> {

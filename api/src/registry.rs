@@ -82,7 +82,7 @@ pub async fn open(
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
-        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth)),
+        (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(
             "mount {path} has the unknown type {kind}"

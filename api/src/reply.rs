@@ -25,6 +25,8 @@ pub struct Reply {
     pub lease: Option<Lease>,
     /// Accessor of what the data holds, shown when the response is wrapped.
     pub wrapped_accessor: Option<String>,
+    /// The token for an answer that was put aside.
+    pub wrap_info: Option<WrapInfo>,
 }
 
 #[derive(Debug, Default)]
@@ -239,6 +241,15 @@ impl Reply {
     pub fn token(auth: Auth) -> Self {
         Self {
             auth: Some(AuthReply::Token(Box::new(auth))),
+            ..Self::empty_data()
+        }
+    }
+
+    /// The token for an answer that was put aside.
+    #[must_use]
+    pub fn wrapped(info: WrapInfo) -> Self {
+        Self {
+            wrap_info: Some(info),
             ..Self::empty_data()
         }
     }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use der::Tag;
-
 use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::ext::{read, write};
 use crate::issuer::Issuer;
@@ -71,7 +69,7 @@ impl CrlPlan {
             if revoked.peek().is_some() {
                 writer.sequence(|writer| revoked.for_each(|entry| write_entry(writer, &entry)));
             }
-            writer.nested(Writer::explicit(0), |writer| {
+            writer.nested(tag::explicit(0), |writer| {
                 writer.sequence(|writer| self.write_extensions(writer, issuer));
             });
         });
@@ -128,29 +126,29 @@ pub struct Crl {
 
 impl Crl {
     pub fn parse_der(der: &[u8]) -> Result<Self, Malformed> {
-        let mut outer = Reader::inside(der, Tag::Sequence)?;
-        let signed = outer.take(Tag::Sequence)?;
-        let algorithm = outer.take(Tag::Sequence)?.whole;
+        let mut outer = Reader::inside(der, tag::SEQUENCE)?;
+        let signed = outer.take(tag::SEQUENCE)?;
+        let algorithm = outer.take(tag::SEQUENCE)?.whole;
         let signature = outer.bit_string()?;
         outer.finish()?;
 
         let mut list = signed.reader();
-        list.optional(Tag::Integer)?;
-        if list.take(Tag::Sequence)?.whole != algorithm {
+        list.optional(tag::INTEGER)?;
+        if list.take(tag::SEQUENCE)?.whole != algorithm {
             return Err(Malformed("inner and outer signature algorithm differ"));
         }
         let issuer_start = signed.whole.len() - list.remaining();
-        let issuer_length = list.take(Tag::Sequence)?.whole.len();
+        let issuer_length = list.take(tag::SEQUENCE)?.whole.len();
         let this_update = list.next()?.time()?;
-        let next_update = match list.optional(Tag::UtcTime)? {
+        let next_update = match list.optional(tag::UTC_TIME)? {
             Some(time) => Some(time.time()?),
             None => list
-                .optional(Tag::GeneralizedTime)?
+                .optional(tag::GENERALIZED_TIME)?
                 .map(|time| time.time())
                 .transpose()?,
         };
         let mut revoked = Vec::new();
-        if let Some(entries) = list.optional(Tag::Sequence)? {
+        if let Some(entries) = list.optional(tag::SEQUENCE)? {
             let mut entries = entries.reader();
             while !entries.is_empty() {
                 revoked.push(read_entry(entries.sequence()?)?);
@@ -208,14 +206,14 @@ impl Crl {
             .iter()
             .find(|extension| extension.oid == oid)?;
         let mut reader = Reader::new(&extension.value);
-        reader.take(Tag::Integer).ok()?.small_unsigned().ok()
+        reader.take(tag::INTEGER).ok()?.small_unsigned().ok()
     }
 }
 
 fn read_entry(mut entry: Reader<'_>) -> Result<RevokedCertificate, Malformed> {
-    let serial = SerialNumber::from_magnitude(entry.take(Tag::Integer)?.unsigned()?)?;
+    let serial = SerialNumber::from_magnitude(entry.take(tag::INTEGER)?.unsigned()?)?;
     let revoked_at = entry.next()?.time()?;
-    let extensions = match entry.optional(Tag::Sequence)? {
+    let extensions = match entry.optional(tag::SEQUENCE)? {
         Some(extensions) => read::extensions(extensions.reader())?,
         None => Vec::new(),
     };
@@ -338,6 +336,21 @@ mod tests {
         #[test]
         fn no_bytes_make_parsing_panic(bytes: Vec<u8>) {
             let _ = Crl::parse_der(&bytes);
+        }
+
+        #[test]
+        fn no_damage_makes_parsing_panic_or_a_signature_hold(
+            position: prop::sample::Index,
+            octet in 1_u8..,
+        ) {
+            let issuer = root(P256);
+            let mut der = plan(Some(1)).sign(&issuer, [revoked(1)]).unwrap();
+            let at = position.index(der.len());
+            der[at] ^= octet;
+            if let Ok(crl) = Crl::parse_der(&der) {
+                let _ = (crl.number(), crl.delta_base());
+                prop_assert!(crl.verify_signature(issuer.public_key()).is_err());
+            }
         }
     }
 }

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use const_oid::ObjectIdentifier;
-use der::Tag;
 
-use crate::asn1::{Malformed, Reader, Writer};
+use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::oid;
 use crate::plan::{Subject, SubjectAttributes};
 
@@ -107,9 +106,9 @@ fn each_attribute<'a>(
     name: &'a [u8],
     mut visit: impl FnMut(bool, ObjectIdentifier, crate::asn1::Element<'a>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let mut rdns = Reader::inside(name, Tag::Sequence)?;
+    let mut rdns = Reader::inside(name, tag::SEQUENCE)?;
     while !rdns.is_empty() {
-        let mut attributes = rdns.nested(Tag::Set)?;
+        let mut attributes = rdns.nested(tag::SET)?;
         let mut first_in_rdn = true;
         while !attributes.is_empty() {
             let mut attribute = attributes.sequence()?;
@@ -126,7 +125,7 @@ fn each_attribute<'a>(
 fn write_rdn(writer: &mut Writer, oid: ObjectIdentifier, values: &[String]) {
     match values {
         [] => {}
-        [value] => writer.nested(Writer::SET, |writer| write_attribute(writer, oid, value)),
+        [value] => writer.nested(tag::SET, |writer| write_attribute(writer, oid, value)),
         values => {
             let mut encoded: Vec<_> = values
                 .iter()
@@ -138,7 +137,7 @@ fn write_rdn(writer: &mut Writer, oid: ObjectIdentifier, values: &[String]) {
                 .collect();
             // DER sorts the members of a SET OF (X.690 §11.6).
             encoded.sort();
-            writer.nested(Writer::SET, |writer| {
+            writer.nested(tag::SET, |writer| {
                 for attribute in encoded {
                     writer.raw(&attribute);
                 }
@@ -151,7 +150,7 @@ fn write_attribute(writer: &mut Writer, oid: ObjectIdentifier, value: &str) {
     writer.sequence(|writer| {
         writer.oid(oid);
         if value.bytes().all(is_printable) {
-            writer.primitive(PRINTABLE_STRING, value.as_bytes());
+            writer.primitive(tag::PRINTABLE_STRING, value.as_bytes());
         } else {
             writer.utf8_string(value);
         }
@@ -194,8 +193,6 @@ fn escape_into(text: &mut String, value: &str) {
         text.push(character);
     }
 }
-
-const PRINTABLE_STRING: u8 = 0x13;
 
 #[cfg(test)]
 mod tests {

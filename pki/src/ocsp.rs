@@ -1,7 +1,5 @@
 //! The online certificate status protocol (RFC 6960).
 
-use der::Tag;
-
 use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::cert::Certificate;
 use crate::ext::{read, write};
@@ -66,7 +64,7 @@ pub struct OcspResponse<'a> {
 
 impl OcspRequest {
     pub fn parse_der(der: &[u8]) -> Result<Self, Malformed> {
-        let mut outer = Reader::inside(der, Tag::Sequence)?;
+        let mut outer = Reader::inside(der, tag::SEQUENCE)?;
         let mut request = outer.sequence()?;
         request.optional(tag::explicit(0))?;
         request.optional(tag::explicit(1))?;
@@ -76,7 +74,7 @@ impl OcspRequest {
             if cert_ids.len() >= MAX_CERT_IDS {
                 return Err(Malformed("too many certificates are asked about"));
             }
-            cert_ids.push(read_cert_id(list.sequence()?.take(Tag::Sequence)?.whole)?);
+            cert_ids.push(read_cert_id(list.sequence()?.take(tag::SEQUENCE)?.whole)?);
         }
         if cert_ids.is_empty() {
             return Err(Malformed("no certificate is asked about"));
@@ -124,7 +122,7 @@ impl OcspResponse<'_> {
             .without_pss();
         let mut data = Writer::with_capacity(512);
         data.sequence(|writer| {
-            writer.nested(Writer::explicit(1), |writer| {
+            writer.nested(tag::explicit(1), |writer| {
                 writer.raw(issuer.certificate().subject_der());
             });
             writer.generalized_time(self.produced_at);
@@ -139,7 +137,7 @@ impl OcspResponse<'_> {
                     critical: false,
                     value: nonce.to_vec(),
                 };
-                writer.nested(Writer::explicit(1), |writer| {
+                writer.nested(tag::explicit(1), |writer| {
                     writer.sequence(|writer| write::raw(writer, &extension));
                 });
             }
@@ -147,11 +145,11 @@ impl OcspResponse<'_> {
         let signature = issuer.key().sign(algorithm, data.as_bytes())?;
         let mut response = Writer::with_capacity(data.as_bytes().len() + signature.len() + 128);
         response.sequence(|writer| {
-            writer.primitive(ENUMERATED, &[0]);
-            writer.nested(Writer::explicit(0), |writer| {
+            writer.primitive(tag::ENUMERATED, &[0]);
+            writer.nested(tag::explicit(0), |writer| {
                 writer.sequence(|writer| {
                     writer.oid(oid::OCSP_BASIC);
-                    writer.nested(0x04, |writer| {
+                    writer.nested(tag::OCTET_STRING, |writer| {
                         writer.sequence(|writer| {
                             writer.raw(data.as_bytes());
                             algorithm.write_identifier(writer);
@@ -169,15 +167,15 @@ impl SingleResponse<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.raw(&self.cert_id.der);
         match self.status {
-            CertStatus::Good => writer.primitive(Writer::implicit(0), &[]),
-            CertStatus::Revoked { at } => writer.nested(Writer::explicit(1), |writer| {
+            CertStatus::Good => writer.primitive(tag::implicit(0), &[]),
+            CertStatus::Revoked { at } => writer.nested(tag::explicit(1), |writer| {
                 writer.generalized_time(at);
             }),
-            CertStatus::Unknown => writer.primitive(Writer::implicit(2), &[]),
+            CertStatus::Unknown => writer.primitive(tag::implicit(2), &[]),
         }
         writer.generalized_time(self.this_update);
         if let Some(next_update) = self.next_update {
-            writer.nested(Writer::explicit(0), |writer| {
+            writer.nested(tag::explicit(0), |writer| {
                 writer.generalized_time(next_update);
             });
         }
@@ -185,11 +183,11 @@ impl SingleResponse<'_> {
 }
 
 fn read_cert_id(der: &[u8]) -> Result<CertId, Malformed> {
-    let mut reader = Reader::inside(der, Tag::Sequence)?;
+    let mut reader = Reader::inside(der, tag::SEQUENCE)?;
     let hash = Hash::from_oid(reader.sequence()?.oid()?);
-    let issuer_name_hash = reader.take(Tag::OctetString)?.content.to_vec();
-    let issuer_key_hash = reader.take(Tag::OctetString)?.content.to_vec();
-    let serial = SerialNumber::from_magnitude(reader.take(Tag::Integer)?.unsigned()?)?;
+    let issuer_name_hash = reader.take(tag::OCTET_STRING)?.content.to_vec();
+    let issuer_key_hash = reader.take(tag::OCTET_STRING)?.content.to_vec();
+    let serial = SerialNumber::from_magnitude(reader.take(tag::INTEGER)?.unsigned()?)?;
     reader.finish()?;
     Ok(CertId {
         der: der.to_vec(),
@@ -209,5 +207,70 @@ pub const TRY_LATER: &[u8] = &[0x30, 3, 0x0a, 1, 3];
 /// Response when nobody here may answer.
 pub const UNAUTHORIZED: &[u8] = &[0x30, 3, 0x0a, 1, 6];
 
-const ENUMERATED: u8 = 0x0a;
 const MAX_CERT_IDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::judges::{NOW, P256, root};
+
+    /// A question without a nonce, as OpenSSL asks it.
+    const REQUEST: &[u8] = include_bytes!("judges/reference/ocsp_request.der");
+
+    #[test]
+    fn repeats_the_question_and_the_nonce_byte_for_byte() {
+        let request = OcspRequest::parse_der(REQUEST).unwrap();
+        assert_eq!(request.nonce, None);
+        let nonce = [4, 2, 0xab, 0xcd];
+        let response = OcspResponse {
+            cert_id: &request.cert_ids[0],
+            status: CertStatus::Good,
+            produced_at: NOW,
+            this_update: NOW,
+            next_update: None,
+            nonce: Some(&nonce),
+            algorithm: None,
+        };
+        let der = response.sign(&root(P256)).unwrap();
+        for part in [request.cert_ids[0].der.as_slice(), &nonce] {
+            assert!(der.windows(part.len()).any(|window| window == part));
+        }
+    }
+
+    #[test]
+    fn a_question_with_an_unknown_hash_is_read_but_names_no_issuer() {
+        let mut der = REQUEST.to_vec();
+        let sha1 = oid::SHA1;
+        let at = der
+            .windows(sha1.as_bytes().len())
+            .position(|window| window == sha1.as_bytes())
+            .unwrap();
+        der[at + sha1.as_bytes().len() - 1] ^= 1;
+        let request = OcspRequest::parse_der(&der).unwrap();
+        assert_eq!(request.cert_ids[0].hash, None);
+        assert!(!request.cert_ids[0].names_issuer(root(P256).certificate()));
+    }
+
+    #[test]
+    fn refuses_a_request_that_asks_nothing() {
+        let nothing = [0x30, 4, 0x30, 2, 0x30, 0];
+        assert!(OcspRequest::parse_der(&nothing).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_parsing_panic(bytes: Vec<u8>) {
+            let _ = OcspRequest::parse_der(&bytes);
+        }
+
+        #[test]
+        fn no_damage_makes_parsing_panic(position: prop::sample::Index, octet: u8) {
+            let mut der = REQUEST.to_vec();
+            let at = position.index(der.len());
+            der[at] = octet;
+            let _ = OcspRequest::parse_der(&der);
+        }
+    }
+}

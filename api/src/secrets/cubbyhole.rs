@@ -13,6 +13,7 @@ use crate::params::{NoParams, params};
 use crate::reply::Reply;
 use crate::route::Captures;
 use crate::token::TokenKind;
+use crate::wrap;
 
 /// The engine; what it stores hangs on the caller's token, not on the mount.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ pub(crate) async fn get(
     Ok(stored.map(|stored| stored.value.0))
 }
 
+pub(crate) async fn is_empty(store: &Arc<Unsealed>, token_hash: &str) -> Result<bool, ApiError> {
+    Ok(view(store, token_hash).keys("", None, 1).await?.is_empty())
+}
+
 /// Empties the cubbyhole of a token that goes.
 pub(crate) async fn clear(store: &Arc<Unsealed>, token_hash: &str) -> Result<(), ApiError> {
     Ok(view(store, token_hash).delete_prefix("").await?)
@@ -96,10 +101,14 @@ impl Endpoint for Read {
     const HELP: &'static str = "Retrieve the secret at the specified location.";
 
     async fn handle(cx: Cx<'_, Cubbyhole>, params: PathParams) -> Result<Reply, ApiError> {
-        match own_view(cx)?.record::<Entry>(&params.path).await? {
-            None => Ok(Reply::nothing()),
-            Some(stored) => Reply::data(stored.value.0),
+        let Some(stored) = own_view(cx)?.record::<Entry>(&params.path).await? else {
+            return Ok(Reply::nothing());
+        };
+        let reply = Reply::data(stored.value.0)?;
+        if params.path == wrap::RESPONSE && wrap::is_wrapping(cx.caller()?) {
+            return Ok(reply.warn(wrap::DEPRECATED_READ));
         }
+        Ok(reply)
     }
 }
 
@@ -112,6 +121,7 @@ impl Endpoint for Write {
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "{path:path}")];
     const HELP: &'static str = "Store a secret at the specified location.";
     const CREATES: bool = true;
+    const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, Cubbyhole>, params: PathParams) -> Result<Reply, ApiError> {
         let data = cx.call.data.clone();
@@ -138,6 +148,7 @@ impl Endpoint for Delete {
 
     const ROUTES: &'static [Route] = &[Route::token(Op::Delete, "{path:path}")];
     const HELP: &'static str = "Delete the secret at the specified location.";
+    const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, Cubbyhole>, params: PathParams) -> Result<Reply, ApiError> {
         let mut batch = Batch::default();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod caller;
+mod capabilities;
 mod ceremony;
 mod config;
 mod cors;
@@ -12,7 +13,9 @@ mod in_flight;
 mod init;
 mod internal_ui;
 mod leader;
+pub(crate) mod leases;
 mod locked_users;
+mod metrics;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -27,6 +30,7 @@ mod seal;
 mod strict;
 mod tools;
 mod versions;
+mod wrapping;
 
 use std::sync::{Arc, LazyLock};
 
@@ -51,6 +55,9 @@ impl Engine for Sys {
         row::<audit::ListHeaders>(),
         row::<audit::ReadHeader>(),
         row::<audit::WriteHeader>(),
+        row::<capabilities::OfAccessor>(),
+        row::<capabilities::OfCaller>(),
+        row::<capabilities::OfToken>(),
         row::<config::Reload>(),
         row::<config::SanitizedState>(),
         row::<cors::DeleteCors>(),
@@ -72,8 +79,19 @@ impl Engine for Sys {
         row::<leader::HaStatus>(),
         row::<leader::HostInfo>(),
         row::<leader::Leader>(),
+        row::<leases::Count>(),
+        row::<leases::List>(),
+        row::<leases::ListIrrevocable>(),
+        row::<leases::ListRoot>(),
+        row::<leases::Lookup>(),
+        row::<leases::Renew>(),
+        row::<leases::Revoke>(),
+        row::<leases::RevokeForce>(),
+        row::<leases::RevokePrefix>(),
+        row::<leases::Tidy>(),
         row::<locked_users::List>(),
         row::<locked_users::Unlock>(),
+        row::<metrics::ReadMetrics>(),
         row::<mounts::DisableMount>(),
         row::<mounts::EnableMount>(),
         row::<mounts::ListMounts>(),
@@ -118,6 +136,10 @@ impl Engine for Sys {
         row::<tools::Hash>(),
         row::<tools::RandomBytes>(),
         row::<versions::VersionHistory>(),
+        row::<wrapping::LookUp>(),
+        row::<wrapping::Rewrap>(),
+        row::<wrapping::Unwrap>(),
+        row::<wrapping::Wrap>(),
     ];
     const HELP: &'static str =
         "The system backend is built-in to Vault and cannot be remounted or unmounted.";

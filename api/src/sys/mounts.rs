@@ -6,8 +6,8 @@ use signet_storage::Batch;
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::expiry;
-use crate::mount::{MountConfig, NewMount};
+use crate::expiry::{self, OnFailure};
+use crate::mount::MountConfig;
 use crate::params::{NoParams, Pairs, params};
 use crate::reply::Reply;
 use crate::sys::Sys;
@@ -173,18 +173,13 @@ impl Endpoint for EnableMount {
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
         config.options = Some(options);
-        let _there_is_one = params.plugin_version;
+        // There is one version, and one source of entropy.
+        let _ = (params.plugin_version, params.external_entropy_access);
         // The use of the caller's token first: a mount must not be made twice for one request.
         cx.commit(Batch::default()).await?;
-        let new = NewMount {
-            path: &path,
-            kind: &kind,
-            config,
-            local: params.local,
-            seal_wrap: params.seal_wrap,
-            external_entropy_access: params.external_entropy_access,
-        };
-        core.mounts.mount(new).await?;
+        core.mounts
+            .mount(&path, &kind, config, params.local, params.seal_wrap)
+            .await?;
         tracing::info!(mount.path = %path, mount.kind = %kind, "mounted");
         Ok(Reply::nothing())
     }
@@ -236,10 +231,10 @@ impl Endpoint for DisableMount {
             return Ok(Reply::nothing());
         }
         cx.commit(Batch::default()).await?;
-        expiry::revoke_prefix(core, &path, cx.now).await?;
+        expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         core.mounts.unmount(&path).await?;
         // What was handed out between the two.
-        expiry::revoke_prefix(core, &path, cx.now).await?;
+        expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         tracing::info!(mount.path = %path, "unmounted");
         Ok(Reply::nothing())
     }

@@ -67,7 +67,7 @@ impl Endpoint for StartRekey {
     const HELP: &'static str = "Initializes a new rekey attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, params: StartRekeyParams) -> Result<Reply, ApiError> {
-        let _ignored = params.stored_shares;
+        let _ = params.stored_shares;
         let door = Door::enter(cx).await?;
         if params.backup && params.pgp_keys.0.is_empty() {
             return Err(ApiError::bad_request(

@@ -7,7 +7,7 @@ use signet_storage::{Batch, Record, View};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::expiry;
+use crate::expiry::{self, OnFailure};
 use crate::node::Core;
 use crate::params::params;
 use crate::random::uuid;
@@ -65,9 +65,9 @@ impl Endpoint for Remount {
         core.mounts.check_free(&to)?;
         cx.commit(Batch::default()).await?;
         // Leases and tokens name the path that they came from.
-        expiry::revoke_prefix(core, &from, cx.now).await?;
+        expiry::revoke_prefix(core, &from, OnFailure::Stop, cx.now).await?;
         core.mounts.remount(&from, &to).await?;
-        expiry::revoke_prefix(core, &from, cx.now).await?;
+        expiry::revoke_prefix(core, &from, OnFailure::Stop, cx.now).await?;
         let id = uuid(cx.node.rng())?;
         remember(core, &id, from, to, cx.now).await?;
         Ok(Reply::flattened(json!({ "migration_id": id }))?.warn(

@@ -1,5 +1,6 @@
 //! Making tokens: one function writes them, whoever asks.
 
+use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use signet_storage::{Batch, Expect};
@@ -9,9 +10,9 @@ use crate::expiry;
 use crate::pipeline::Request;
 use crate::random::base62;
 use crate::reply::{Auth, Grant, TokenType};
-use crate::time::{Timestamp, go_duration_short};
+use crate::time::Timestamp;
 use crate::token::store::{BATCH_CONTEXT, BATCH_PREFIX};
-use crate::token::{TokenKind, TokenRecord, TokenStore};
+use crate::token::{Terms, TokenKind, TokenRecord, TokenStore};
 
 /// A token that was just made; the only moment at which it is known.
 pub struct NewToken {
@@ -71,7 +72,6 @@ impl TokenStore {
             record.renewable = false;
             let plain = serde_json::to_vec(&record).map_err(ApiError::internal)?;
             let sealed = self.store.seal_blob(BATCH_CONTEXT, &plain)?;
-            use base64::Engine as _;
             let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sealed);
             let secret = Zeroizing::new(format!("{BATCH_PREFIX}{text}"));
             return Ok(NewToken {
@@ -116,37 +116,27 @@ impl TokenStore {
     ) -> Result<(Auth, Vec<String>), ApiError> {
         let settings = &request.mount.settings;
         let now = request.now;
-        let mut warnings = Vec::new();
         let policies = login_policies(&grant)?;
-        let mount_type = settings.config().token_type;
-        let kind = match (grant.token_type, mount_type) {
-            (TokenType::Batch | TokenType::DefaultBatch, _)
-            | (TokenType::Default, TokenType::Batch | TokenType::DefaultBatch) => TokenKind::Batch,
-            _ => TokenKind::Service,
-        };
-        let mut max_ttl_secs = settings.max_ttl_secs();
-        if grant.max_ttl_secs > 0 {
-            max_ttl_secs = max_ttl_secs.min(grant.max_ttl_secs);
+        let kind = login_kind(grant.token_type, settings.config().token_type);
+        if kind == TokenKind::Batch && grant.num_uses > 0 {
+            return Err(ApiError::bad_request(BATCH_USES));
         }
-        if grant.explicit_max_ttl_secs > 0 {
-            max_ttl_secs = max_ttl_secs.min(grant.explicit_max_ttl_secs);
-        }
-        let ttl_secs = if grant.period_secs > 0 {
-            match grant.explicit_max_ttl_secs {
-                0 => grant.period_secs,
-                limit => grant.period_secs.min(limit),
-            }
-        } else {
-            let wanted = if grant.ttl_secs == 0 {
-                settings.default_ttl_secs()
-            } else {
-                grant.ttl_secs
-            };
-            if wanted > max_ttl_secs && grant.ttl_secs > 0 {
-                warnings.push(ttl_capped(wanted, max_ttl_secs));
-            }
-            wanted.min(max_ttl_secs)
+        let max_secs = match grant.max_ttl_secs {
+            0 => settings.max_ttl_secs(),
+            max => max.min(settings.max_ttl_secs()),
         };
+        let terms = Terms {
+            wanted_secs: grant.ttl_secs,
+            default_secs: settings.default_ttl_secs(),
+            max_secs,
+            explicit_max_secs: grant.explicit_max_ttl_secs,
+            period_secs: grant.period_secs,
+        };
+        let life = terms
+            .life(now, now)
+            .ok_or_else(|| ApiError::bad_request("token would expire at once"))?;
+        let warnings = life.warning.into_iter().collect();
+        let ttl_secs = life.ttl_secs;
         let record = TokenRecord {
             policies,
             path: request.call.path.clone(),
@@ -154,7 +144,7 @@ impl TokenStore {
             display_name: grant.display_name,
             num_uses: i64::try_from(grant.num_uses).unwrap_or(i64::MAX),
             created_at: now,
-            expires_at: Some(now.plus_secs(ttl_secs)),
+            expires_at: Some(life.ends_at),
             last_ttl_secs: ttl_secs,
             creation_ttl_secs: ttl_secs,
             max_ttl_secs: grant.max_ttl_secs,
@@ -172,6 +162,18 @@ impl TokenStore {
             request.commit(batch).await?;
         }
         Ok((token.auth(now), warnings))
+    }
+}
+
+/// A mount that is tuned to one kind makes no other; else the role decides, then the mount.
+fn login_kind(role: TokenType, mount: TokenType) -> TokenKind {
+    let deciding = match (mount, role) {
+        (TokenType::Batch | TokenType::Service, _) | (_, TokenType::Default) => mount,
+        (_, role) => role,
+    };
+    match deciding {
+        TokenType::Batch | TokenType::DefaultBatch => TokenKind::Batch,
+        TokenType::Default | TokenType::DefaultService | TokenType::Service => TokenKind::Service,
     }
 }
 
@@ -197,14 +199,5 @@ fn login_policies(grant: &Grant) -> Result<Vec<String>, ApiError> {
     Ok(policies)
 }
 
-/// The warning of a lease that was cut down to its maximum.
-#[must_use]
-pub fn ttl_capped(wanted_secs: u64, max_secs: u64) -> String {
-    format!(
-        "TTL of {:?} exceeded the effective max_ttl of {:?}; TTL value is capped accordingly",
-        go_duration_short(wanted_secs),
-        go_duration_short(max_secs)
-    )
-}
-
+pub(crate) const BATCH_USES: &str = "batch tokens cannot have \"num_uses\" set";
 pub(super) const SERVICE_PREFIX: &str = "hvs.";

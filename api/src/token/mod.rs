@@ -1,6 +1,9 @@
 //! Tokens: what is stored of one, and how it is found.
 
+mod cidr;
 mod create;
+mod given;
+mod life;
 mod revoke;
 mod store;
 
@@ -12,7 +15,11 @@ use signet_storage::{Record, Version};
 
 use crate::time::Timestamp;
 
-pub use create::{NewToken, ttl_capped};
+pub use cidr::{parse_bound_cidrs, show_bound_cidrs};
+pub(crate) use create::BATCH_USES;
+pub use create::{NewToken, auth_of};
+pub use given::GivenToken;
+pub use life::{Life, Terms, ttl_capped};
 pub use store::TokenStore;
 
 /// How a token is kept.
@@ -74,9 +81,11 @@ pub struct TokenRecord {
     pub no_lease: bool,
 }
 
-impl Default for Timestamp {
-    fn default() -> Self {
-        Self(0)
+impl TokenRecord {
+    /// The lease of the token with this hash.
+    pub(crate) fn lease_id(&self, hash: &str) -> String {
+        // The path of a list ends in a slash.
+        format!("{}/h{hash}", self.path.trim_end_matches('/'))
     }
 }
 
@@ -109,6 +118,11 @@ impl Token {
     }
 
     #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.num_uses < 0
     }
@@ -123,6 +137,6 @@ impl Token {
     /// The lease under which `sys/leases` knows it.
     #[must_use]
     pub fn lease_id(&self) -> String {
-        format!("{}/h{}", self.path, self.hash)
+        self.record.lease_id(&self.hash)
     }
 }

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
 use quick_cache::sync::Cache;
 use signet_storage::{Batch, Expect, Observer, Unsealed, View};
 
 use crate::error::ApiError;
+use crate::expiry;
 use crate::node::Environment;
 use crate::time::Timestamp;
 use crate::token::{Token, TokenKind, TokenRecord};
+
+/// Hexadecimal digits of a keyed hash.
+const HASH_LENGTH: usize = 64;
 
 /// Tokens kept in memory; each is about a kilobyte.
 const CACHED_TOKENS: usize = 10_000;
@@ -83,20 +88,70 @@ impl TokenStore {
         secret: &str,
         now: Timestamp,
     ) -> Result<Option<Arc<Token>>, ApiError> {
-        let token = match secret.strip_prefix(BATCH_PREFIX) {
-            Some(sealed) => self.open_batch(sealed),
-            None => self.by_hash(&self.hash(secret)).await?,
+        let found = if let Some(sealed) = secret.strip_prefix(BATCH_PREFIX) {
+            self.open_batch(sealed)
+        } else {
+            // As `hash`, without an allocation: every request comes here.
+            let tag = hmac::sign(&self.hash_key, secret.as_bytes());
+            let mut hex = [0; HASH_LENGTH];
+            hex::encode_to_slice(tag, &mut hex).map_err(ApiError::internal)?;
+            let hash = std::str::from_utf8(&hex).map_err(ApiError::internal)?;
+            self.by_hash(hash).await?
         };
-        Ok(token.filter(|token| {
-            !token.is_used_up() && token.expires_at.is_none_or(|expires_at| now < expires_at)
-        }))
+        match found {
+            Some(token) if !token.is_used_up() && self.lives(&token, now).await? => Ok(Some(token)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A token whose use was taken already; it may have been the last.
+    pub(crate) async fn lookup_used(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Token>>, ApiError> {
+        match self.by_hash(hash).await? {
+            Some(token) if self.lives(&token, now).await? => Ok(Some(token)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The valid token that an accessor belongs to.
+    pub async fn lookup_accessor(
+        &self,
+        accessor: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Token>>, ApiError> {
+        let Some(hash) = self.hash_of_accessor(accessor).await? else {
+            return Ok(None);
+        };
+        let found = self.lookup_used(&hash, now).await?;
+        Ok(found.filter(|token| !token.is_used_up()))
+    }
+
+    /// A token lives no longer than its ancestors do, whether they were swept or not.
+    async fn lives(&self, token: &Arc<Token>, now: Timestamp) -> Result<bool, ApiError> {
+        if token.is_expired(now) {
+            return Ok(false);
+        }
+        let mut current = token.clone();
+        while let Some(hash) = &current.parent {
+            current = match self.by_hash(hash).await? {
+                Some(parent) if !parent.is_expired(now) && !parent.is_used_up() => parent,
+                _ => return Ok(false),
+            };
+        }
+        Ok(true)
     }
 
     /// A stored token, valid or not.
     pub async fn by_hash(&self, hash: &str) -> Result<Option<Arc<Token>>, ApiError> {
-        if let Some(token) = self.cache.0.get(hash) {
-            return Ok(Some(token));
-        }
+        // A change of the token while it is read takes the guard's place away: what is read before
+        // the change is never kept.
+        let guard = match self.cache.0.get_value_or_guard_async(hash).await {
+            Ok(token) => return Ok(Some(token)),
+            Err(guard) => guard,
+        };
         let Some(stored) = self.views.tokens.record::<TokenRecord>(hash).await? else {
             return Ok(None);
         };
@@ -105,12 +160,8 @@ impl TokenStore {
             record: stored.value,
             version: Some(stored.version),
         });
-        self.cache.0.insert(hash.to_owned(), token.clone());
+        let _ = guard.insert(token.clone());
         Ok(Some(token))
-    }
-
-    pub async fn exists(&self, hash: &str) -> Result<bool, ApiError> {
-        Ok(self.by_hash(hash).await?.is_some())
     }
 
     /// How many service tokens there are, the expired ones that were not swept yet among them.
@@ -134,6 +185,52 @@ impl TokenStore {
         Ok(entry.and_then(|entry| String::from_utf8(entry.value).ok()))
     }
 
+    /// The accessors of all valid tokens, sorted. Reads them all.
+    pub async fn accessors(&self, now: Timestamp) -> Result<Vec<String>, ApiError> {
+        const PAGE: usize = 256;
+        let mut accessors = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let tokens = &self.views.tokens;
+            let page = tokens
+                .scan_records::<TokenRecord>("", after.as_deref(), PAGE)
+                .await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            let valid = page
+                .into_iter()
+                .map(|(_, stored)| stored.value)
+                .filter(|token| token.expires_at.is_none_or(|end| now < end));
+            accessors.extend(valid.map(|token| token.accessor));
+        }
+        accessors.sort_unstable();
+        Ok(accessors)
+    }
+
+    /// Makes `batch` fail when the token has changed since it was read: whatever is to hang on a
+    /// token must not come after its revocation.
+    pub fn expect_unchanged(&self, batch: &mut Batch, token: &Token) {
+        if let Some(version) = token.version {
+            let expect = Expect::Version(version);
+            self.views.tokens.expect(batch, &token.hash, expect);
+        }
+    }
+
+    /// Writes a changed record over the one that was read as `token`.
+    pub fn replace(
+        &self,
+        batch: &mut Batch,
+        token: &Token,
+        record: &TokenRecord,
+    ) -> Result<(), ApiError> {
+        self.expect_unchanged(batch, token);
+        self.views.tokens.put_record(batch, &token.hash, record)?;
+        if record.expires_at != token.expires_at {
+            expiry::move_token(&self.store, batch, record, &token.hash, token.expires_at)?;
+        }
+        Ok(())
+    }
+
     /// The token after this use, and what has to be written for it.
     pub fn take_use(&self, token: Arc<Token>) -> Result<(Arc<Token>, Option<Batch>), ApiError> {
         if token.num_uses == 0 {
@@ -146,19 +243,11 @@ impl TokenStore {
             -1
         };
         let mut batch = Batch::default();
-        if let Some(version) = token.version {
-            self.views
-                .tokens
-                .expect(&mut batch, &token.hash, Expect::Version(version));
-        }
-        self.views
-            .tokens
-            .put_record(&mut batch, &token.hash, &used.record)?;
+        self.replace(&mut batch, &token, &used.record)?;
         Ok((Arc::new(used), Some(batch)))
     }
 
     fn open_batch(&self, sealed: &str) -> Option<Arc<Token>> {
-        use base64::Engine as _;
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(sealed)
             .ok()?;

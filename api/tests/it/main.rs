@@ -1,12 +1,15 @@
 //! The API in process: memory storage, a clock that stands still, seeded randomness.
 
+mod approle_commits;
 mod approle_login;
 mod approle_roles;
 mod approle_secret_ids;
 mod audit;
 mod audit_canary;
 mod cubbyhole;
+mod leases;
 mod lockout;
+mod mounts;
 mod pki_chain;
 mod pki_config;
 mod pki_crl;
@@ -21,4 +24,17 @@ mod pki_revoke;
 mod pki_roles;
 mod pki_root;
 mod pki_tidy;
+mod policies;
+mod quotas;
+mod seal;
 mod support;
+mod sys;
+mod table;
+mod token_create;
+mod token_lookup;
+mod token_renew;
+mod token_revoke;
+mod token_roles;
+mod token_support;
+mod token_uses;
+mod wrapping;

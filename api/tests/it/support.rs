@@ -13,8 +13,8 @@ use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
-use signet_storage::Engine;
-use signet_storage::{SealConfig, UnsealKey};
+use signet_api::token::TokenRecord;
+use signet_storage::{Backend, Batch, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -22,7 +22,8 @@ pub(crate) const ROOT: &str = "root";
 pub(crate) struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<FixedClock>,
-    unseal_key: UnsealKey,
+    /// Set by `start`.
+    unseal_key: Option<UnsealKey>,
 }
 
 /// Status and body; `Null` without one.
@@ -31,6 +32,23 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
+        Self::start_on(signet_storage::open(&Engine::Inmem).unwrap()).await
+    }
+
+    /// As [`Self::start`], on this storage.
+    pub(crate) async fn start_on(backend: Arc<dyn Backend>) -> Self {
+        let mut server = Self::sealed_on(backend);
+        let config = SealConfig::shamir(1, 1).unwrap();
+        let root = Some(Zeroizing::new(ROOT.to_owned()));
+        let initialized = server.node.initialize(config, None, root).await.unwrap();
+        let unseal_key = UnsealKey::from_bytes(&initialized.shares[0]).unwrap();
+        server.unseal_key = Some(unseal_key);
+        server.node.start_initialized(&initialized).await.unwrap();
+        server
+    }
+
+    /// A server process on a store; nothing is initialized or unsealed.
+    pub(crate) fn sealed_on(backend: Arc<dyn Backend>) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let environment = Environment {
             clock: clock.clone(),
@@ -46,39 +64,29 @@ impl Server {
             storage_type: "inmem".into(),
             user_lockout: LockoutSettings::default(),
         };
-        let node = Node::new(
-            signet_storage::open(&Engine::Inmem).unwrap(),
-            environment,
-            settings,
-        );
-        let config = SealConfig::shamir(1, 1).unwrap();
-        let root = Some(Zeroizing::new(ROOT.to_owned()));
-        let initialized = node.initialize(config, None, root).await.unwrap();
-        let unseal_key = UnsealKey::from_bytes(&initialized.shares[0]).unwrap();
-        node.start_initialized(&initialized).await.unwrap();
+        let node = Node::new(backend, environment, settings);
         Self {
             node,
             clock,
-            unseal_key,
+            unseal_key: None,
         }
     }
 
     /// Seals and unseals: what is not stored is forgotten.
     pub(crate) async fn restart(&self) {
+        let unseal_key = self.unseal_key.as_ref().unwrap();
         self.node.seal().await;
-        let store = self.node.sealed.unseal(&self.unseal_key).await.unwrap();
+        let store = self.node.sealed.unseal(unseal_key).await.unwrap();
         self.node.start(store).await.unwrap();
     }
 
     /// Mounts an auth method under its own name.
     pub(crate) async fn enable_auth(&self, kind: &str) {
-        let mounts = &self.node.core().unwrap().mounts;
-        let path = format!("auth/{kind}/");
-        let config = MountConfig::default();
-        mounts
-            .mount(&path, kind, config, false, false)
-            .await
-            .unwrap();
+        let data = serde_json::json!({ "type": kind });
+        assert_eq!(
+            self.write(ROOT, &format!("sys/auth/{kind}"), data).await.0,
+            204
+        );
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
@@ -109,6 +117,29 @@ impl Server {
 
     pub(crate) async fn write(&self, token: &str, path: &str, data: Value) -> Answer {
         self.call(call(Op::Write, path, token, data)).await
+    }
+
+    /// A token with one policy of its own, whose rules are given.
+    pub(crate) async fn token_with(&self, name: &str, rules: &str) -> String {
+        let answer = self
+            .write(
+                ROOT,
+                &format!("sys/policies/acl/{name}"),
+                serde_json::json!({ "policy": rules }),
+            )
+            .await;
+        assert_eq!(answer.0, 204, "{answer:?}");
+        let core = self.node.core().unwrap();
+        let record = TokenRecord {
+            policies: vec![name.to_owned()],
+            path: "auth/token/create".into(),
+            no_lease: true,
+            ..TokenRecord::default()
+        };
+        let mut batch = Batch::default();
+        let token = core.tokens.create(&mut batch, record, None).unwrap();
+        core.store.commit(batch).await.unwrap();
+        token.secret.to_string()
     }
 
     pub(crate) async fn write_wrapped(

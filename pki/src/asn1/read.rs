@@ -2,10 +2,9 @@
 //! copied byte for byte.
 
 use const_oid::ObjectIdentifier;
-use der::asn1::AnyRef;
-use der::{Decode, Tag, TagNumber};
 use time::{Date, Month, Time};
 
+use super::tag;
 use crate::time::UnixTime;
 
 /// The bytes are not the DER that they should be.
@@ -16,7 +15,8 @@ pub struct Malformed(pub(crate) &'static str);
 /// One tag, length and value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Element<'a> {
-    pub(crate) tag: Tag,
+    /// Identifier octet.
+    pub(crate) tag: u8,
     pub(crate) content: &'a [u8],
     /// Including tag and length.
     pub(crate) whole: &'a [u8],
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reader of the content of the one element that `bytes` consists of.
-    pub(crate) fn inside(bytes: &'a [u8], tag: Tag) -> Result<Self, Malformed> {
+    pub(crate) fn inside(bytes: &'a [u8], tag: u8) -> Result<Self, Malformed> {
         let mut outer = Self::new(bytes);
         let inner = outer.nested(tag)?;
         outer.finish()?;
@@ -59,19 +59,35 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn next(&mut self) -> Result<Element<'a>, Malformed> {
-        let (any, rest) =
-            AnyRef::from_der_partial(self.rest).map_err(|_| Malformed("not a DER element"))?;
-        let length = self.rest.len().saturating_sub(rest.len());
-        let whole = self.rest.get(..length).unwrap_or_default();
+        const TRUNCATED: Malformed = Malformed("truncated");
+        let whole = self.rest;
+        let (tag, rest) = whole.split_first().ok_or(TRUNCATED)?;
+        if tag & tag::NUMBER_MASK == tag::NUMBER_MASK {
+            return Err(Malformed("tag of several octets"));
+        }
+        let (first, rest) = rest.split_first().ok_or(TRUNCATED)?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(*first), rest),
+            0x81..=0x84 => {
+                let (octets, rest) = rest
+                    .split_at_checked(usize::from(first & 0x7f))
+                    .ok_or(TRUNCATED)?;
+                (long_length(octets)?, rest)
+            }
+            _ => return Err(Malformed("length is indefinite or too large")),
+        };
+        let (content, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(Element {
-            tag: der::Tagged::tag(&any),
-            content: any.value(),
-            whole,
+            tag: *tag,
+            content,
+            whole: whole
+                .get(..whole.len().saturating_sub(rest.len()))
+                .unwrap_or_default(),
         })
     }
 
-    pub(crate) fn take(&mut self, tag: Tag) -> Result<Element<'a>, Malformed> {
+    pub(crate) fn take(&mut self, tag: u8) -> Result<Element<'a>, Malformed> {
         let element = self.next()?;
         if element.tag == tag {
             Ok(element)
@@ -81,7 +97,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element if it has this tag.
-    pub(crate) fn optional(&mut self, tag: Tag) -> Result<Option<Element<'a>>, Malformed> {
+    pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -94,21 +110,21 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    pub(crate) fn nested(&mut self, tag: Tag) -> Result<Self, Malformed> {
+    pub(crate) fn nested(&mut self, tag: u8) -> Result<Self, Malformed> {
         Ok(Self::new(self.take(tag)?.content))
     }
 
     pub(crate) fn sequence(&mut self) -> Result<Self, Malformed> {
-        self.nested(Tag::Sequence)
+        self.nested(tag::SEQUENCE)
     }
 
     pub(crate) fn oid(&mut self) -> Result<ObjectIdentifier, Malformed> {
-        self.take(Tag::ObjectIdentifier)?.oid()
+        self.take(tag::OBJECT_IDENTIFIER)?.oid()
     }
 
     /// Content octets of a BIT STRING of whole bytes.
     pub(crate) fn bit_string(&mut self) -> Result<&'a [u8], Malformed> {
-        match self.take(Tag::BitString)?.content.split_first() {
+        match self.take(tag::BIT_STRING)?.content.split_first() {
             Some((0, bytes)) => Ok(bytes),
             _ => Err(Malformed("bit string is not of whole bytes")),
         }
@@ -116,7 +132,7 @@ impl<'a> Reader<'a> {
 
     /// BOOLEAN DEFAULT FALSE. Any non-zero octet counts as true.
     pub(crate) fn optional_boolean(&mut self) -> Result<bool, Malformed> {
-        match self.optional(Tag::Boolean)? {
+        match self.optional(tag::BOOLEAN)? {
             None => Ok(false),
             Some(Element {
                 content: [octet], ..
@@ -162,13 +178,13 @@ impl<'a> Element<'a> {
     pub(crate) fn text(&self) -> Result<String, Malformed> {
         const INVALID: Malformed = Malformed("invalid string");
         match self.tag {
-            Tag::Utf8String
-            | Tag::PrintableString
-            | Tag::Ia5String
-            | Tag::NumericString
-            | Tag::VisibleString => String::from_utf8(self.content.to_vec()).map_err(|_| INVALID),
-            Tag::TeletexString => Ok(self.content.iter().copied().map(char::from).collect()),
-            Tag::BmpString => {
+            tag::UTF8_STRING
+            | tag::PRINTABLE_STRING
+            | tag::IA5_STRING
+            | tag::NUMERIC_STRING
+            | tag::VISIBLE_STRING => String::from_utf8(self.content.to_vec()).map_err(|_| INVALID),
+            tag::TELETEX_STRING => Ok(self.content.iter().copied().map(char::from).collect()),
+            tag::BMP_STRING => {
                 let (pairs, odd) = self.content.as_chunks::<2>();
                 if !odd.is_empty() {
                     return Err(INVALID);
@@ -184,12 +200,12 @@ impl<'a> Element<'a> {
     /// `UTCTime` or `GeneralizedTime` as RFC 5280 §4.1.2.5 restricts them.
     pub(crate) fn time(&self) -> Result<UnixTime, Malformed> {
         let (year, rest) = match (self.tag, self.content) {
-            (Tag::UtcTime, [y1, y2, rest @ ..]) => {
+            (tag::UTC_TIME, [y1, y2, rest @ ..]) => {
                 let year = two_digits(*y1, *y2)?;
                 let century = if year < 50 { 2000 } else { 1900 };
                 (century + i32::from(year), rest)
             }
-            (Tag::GeneralizedTime, [c1, c2, y1, y2, rest @ ..]) => {
+            (tag::GENERALIZED_TIME, [c1, c2, y1, y2, rest @ ..]) => {
                 let century = i32::from(two_digits(*c1, *c2)?);
                 (century * 100 + i32::from(two_digits(*y1, *y2)?), rest)
             }
@@ -207,24 +223,15 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Context-specific tags.
-pub(crate) mod tag {
-    use super::{Tag, TagNumber};
-
-    pub(crate) const fn explicit(number: u32) -> Tag {
-        Tag::ContextSpecific {
-            constructed: true,
-            number: TagNumber(number),
-        }
-    }
-
-    /// Implicit tag of a primitive type.
-    pub(crate) const fn implicit(number: u32) -> Tag {
-        Tag::ContextSpecific {
-            constructed: false,
-            number: TagNumber(number),
-        }
-    }
+fn long_length(octets: &[u8]) -> Result<usize, Malformed> {
+    let length = octets
+        .iter()
+        .fold(0_u32, |length, octet| (length << 8) | u32::from(*octet));
+    let minimal = length >= 0x80 && octets.first() != Some(&0);
+    usize::try_from(length)
+        .ok()
+        .filter(|_| minimal)
+        .ok_or(Malformed("length is not minimal"))
 }
 
 fn two_digits(tens: u8, ones: u8) -> Result<u8, Malformed> {

@@ -3,6 +3,7 @@
 use const_oid::ObjectIdentifier;
 use time::OffsetDateTime;
 
+use super::tag;
 use crate::time::UnixTime;
 
 #[derive(Debug, Default)]
@@ -11,9 +12,6 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) const SEQUENCE: u8 = 0x30;
-    pub(crate) const SET: u8 = 0x31;
-
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(capacity),
@@ -26,16 +24,6 @@ impl Writer {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Identifier octet of a constructed, explicitly tagged `[number]`.
-    pub(crate) const fn explicit(number: u8) -> u8 {
-        0xa0 | number
-    }
-
-    /// Identifier octet of a primitive, implicitly tagged `[number]`.
-    pub(crate) const fn implicit(number: u8) -> u8 {
-        0x80 | number
     }
 
     /// Element that already is DER.
@@ -60,7 +48,7 @@ impl Writer {
     }
 
     pub(crate) fn sequence(&mut self, content: impl FnOnce(&mut Self)) {
-        self.nested(Self::SEQUENCE, content);
+        self.nested(tag::SEQUENCE, content);
     }
 
     pub(crate) fn primitive(&mut self, tag: u8, content: &[u8]) {
@@ -75,32 +63,32 @@ impl Writer {
     }
 
     pub(crate) fn oid(&mut self, oid: ObjectIdentifier) {
-        self.primitive(0x06, oid.as_bytes());
+        self.primitive(tag::OBJECT_IDENTIFIER, oid.as_bytes());
     }
 
     pub(crate) fn null(&mut self) {
-        self.primitive(0x05, &[]);
+        self.primitive(tag::NULL, &[]);
     }
 
     pub(crate) fn boolean_true(&mut self) {
-        self.primitive(0x01, &[0xff]);
+        self.primitive(tag::BOOLEAN, &[0xff]);
     }
 
     pub(crate) fn octet_string(&mut self, content: &[u8]) {
-        self.primitive(0x04, content);
+        self.primitive(tag::OCTET_STRING, content);
     }
 
     pub(crate) fn utf8_string(&mut self, text: &str) {
-        self.primitive(0x0c, text.as_bytes());
+        self.primitive(tag::UTF8_STRING, text.as_bytes());
     }
 
     pub(crate) fn ia5_string(&mut self, text: &str) {
-        self.primitive(0x16, text.as_bytes());
+        self.primitive(tag::IA5_STRING, text.as_bytes());
     }
 
     /// BIT STRING of whole bytes.
     pub(crate) fn bit_string(&mut self, content: &[u8]) {
-        self.nested(0x03, |writer| {
+        self.nested(tag::BIT_STRING, |writer| {
             writer.bytes.push(0);
             writer.raw(content);
         });
@@ -110,7 +98,7 @@ impl Writer {
     pub(crate) fn unsigned(&mut self, magnitude: &[u8]) {
         let zeros = magnitude.iter().take_while(|octet| **octet == 0).count();
         let digits = magnitude.get(zeros..).unwrap_or_default();
-        self.nested(0x02, |writer| {
+        self.nested(tag::INTEGER, |writer| {
             if digits.first().is_none_or(|high| *high >= 0x80) {
                 writer.bytes.push(0);
             }
@@ -127,14 +115,14 @@ impl Writer {
     pub(crate) fn time(&mut self, time: UnixTime) {
         if (YEAR_1950..YEAR_2050).contains(&time) {
             let [_, _, octets @ ..] = time_octets(time);
-            self.primitive(0x17, &octets);
+            self.primitive(tag::UTC_TIME, &octets);
         } else {
             self.generalized_time(time);
         }
     }
 
     pub(crate) fn generalized_time(&mut self, time: UnixTime) {
-        self.primitive(0x18, &time_octets(time));
+        self.primitive(tag::GENERALIZED_TIME, &time_octets(time));
     }
 }
 

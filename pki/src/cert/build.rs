@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Certificate;
 use super::check::{self, Mismatch};
-use crate::asn1::Writer;
+use crate::asn1::{Writer, tag};
 use crate::ext::write;
 use crate::issuer::{AiaUrls, Issuer, IssuerExtensions};
 use crate::key::{KeyError, PrivateKey, PublicKey, SignatureAlgorithm};
@@ -143,7 +143,7 @@ impl Vetted {
             });
             writer.raw(&subject);
             writer.raw(self.key.spki_der());
-            writer.nested(Writer::explicit(3), |writer| {
+            writer.nested(tag::explicit(3), |writer| {
                 writer.sequence(|writer| {
                     self.write_extensions(writer, signer.extensions.as_ref(), &subject);
                 });

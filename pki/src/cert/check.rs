@@ -64,7 +64,8 @@ fn extensions_match(certificate: &Certificate, expected: &Expected<'_>) -> bool 
             .any(|extension| extension.oid == oid)
     };
     let key_usage = Some(plan.key_usage).filter(|usage| usage.0 != 0);
-    let policy_like = |oid, planned: bool| certificate.extension_value(oid).is_some() == planned;
+    let presence_agrees =
+        |oid, planned: bool| certificate.extension_value(oid).is_some() == planned;
     plan.copied_extensions
         .iter()
         .all(|extension| certificate.extensions().contains(extension))
@@ -76,14 +77,14 @@ fn extensions_match(certificate: &Certificate, expected: &Expected<'_>) -> bool 
         && (copied(oid::AUTHORITY_KEY_IDENTIFIER)
             || certificate.authority_key_id() == Some(&*expected.signer.key_id))
         && (copied(oid::EXT_KEY_USAGE)
-            || policy_like(oid::EXT_KEY_USAGE, !plan.ext_key_usage.is_empty()))
+            || presence_agrees(oid::EXT_KEY_USAGE, !plan.ext_key_usage.is_empty()))
         && (copied(oid::NAME_CONSTRAINTS)
-            || policy_like(
+            || presence_agrees(
                 oid::NAME_CONSTRAINTS,
                 !plan.permitted_dns_domains.is_empty(),
             ))
         && (copied(oid::CERTIFICATE_POLICIES)
-            || policy_like(oid::CERTIFICATE_POLICIES, !plan.policies.is_empty()))
+            || presence_agrees(oid::CERTIFICATE_POLICIES, !plan.policies.is_empty()))
 }
 
 fn names_match(certificate: &Certificate, plan: &Plan) -> bool {

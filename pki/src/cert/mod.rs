@@ -6,7 +6,6 @@ pub mod check;
 use std::ops::Range;
 
 use const_oid::ObjectIdentifier;
-use der::Tag;
 
 use crate::asn1::{Malformed, Reader, tag};
 use crate::ext::read;
@@ -64,29 +63,33 @@ impl Certificate {
         if der.len() > MAX_BYTES {
             return Err(CertificateError::TooLarge);
         }
-        let mut outer = Reader::inside(&der, Tag::Sequence)?;
-        let signed = outer.take(Tag::Sequence)?;
-        let algorithm = outer.take(Tag::Sequence)?.whole;
+        let mut outer = Reader::inside(&der, tag::SEQUENCE)?;
+        let signed = outer.take(tag::SEQUENCE)?;
+        let algorithm = outer.take(tag::SEQUENCE)?.whole;
         let signature_length = outer.bit_string()?.len();
         outer.finish()?;
 
         let mut tbs = signed.reader();
         let version = match tbs.optional(tag::explicit(0))? {
-            Some(version) => version.reader().take(Tag::Integer)?.small_unsigned()? + 1,
+            Some(version) => version
+                .reader()
+                .take(tag::INTEGER)?
+                .small_unsigned()?
+                .saturating_add(1),
             None => 1,
         };
-        let serial = SerialNumber::from_magnitude(tbs.take(Tag::Integer)?.unsigned()?)?;
-        if tbs.take(Tag::Sequence)?.whole != algorithm {
+        let serial = SerialNumber::from_magnitude(tbs.take(tag::INTEGER)?.unsigned()?)?;
+        if tbs.take(tag::SEQUENCE)?.whole != algorithm {
             return Err(Malformed("inner and outer signature algorithm differ").into());
         }
-        let issuer = tbs.take(Tag::Sequence)?.whole.to_vec();
+        let issuer = tbs.take(tag::SEQUENCE)?.whole.to_vec();
         let mut validity = tbs.sequence()?;
         let validity = Validity {
             not_before: validity.next()?.time()?,
             not_after: validity.next()?.time()?,
         };
-        let subject = tbs.take(Tag::Sequence)?.whole.to_vec();
-        let public_key = PublicKey::from_spki_der(tbs.take(Tag::Sequence)?.whole)?;
+        let subject = tbs.take(tag::SEQUENCE)?.whole.to_vec();
+        let public_key = PublicKey::from_spki_der(tbs.take(tag::SEQUENCE)?.whole)?;
         tbs.optional(tag::implicit(1))?;
         tbs.optional(tag::implicit(2))?;
         let extensions = match tbs.optional(tag::explicit(3))? {
@@ -100,7 +103,7 @@ impl Certificate {
         let key_usage = value(oid::KEY_USAGE).map(read::key_usage);
         let subject_key_id = value(oid::SUBJECT_KEY_IDENTIFIER).map(read::subject_key_id);
         let authority_key_id = value(oid::AUTHORITY_KEY_IDENTIFIER).map(read::authority_key_id);
-        let outer_header = der.len() - Reader::inside(&der, Tag::Sequence)?.remaining();
+        let outer_header = der.len() - Reader::inside(&der, tag::SEQUENCE)?.remaining();
         Ok(Self {
             signed: outer_header..outer_header + signed.whole.len(),
             signature_start: der.len() - signature_length,

@@ -1,6 +1,6 @@
 //! Certificate requests for keys of our own.
 
-use crate::asn1::Writer;
+use crate::asn1::{Writer, tag};
 use crate::ext::write;
 use crate::key::{KeyError, PrivateKey, SignatureAlgorithm};
 use crate::oid;
@@ -25,7 +25,7 @@ impl CsrPlan {
             writer.small_unsigned(0);
             writer.raw(&self.subject.to_der());
             writer.raw(key.public_key().spki_der());
-            writer.nested(Writer::explicit(0), |writer| self.write_attributes(writer));
+            writer.nested(tag::explicit(0), |writer| self.write_attributes(writer));
         });
         let signature = key.sign(algorithm, info.as_bytes())?;
         let mut request = Writer::with_capacity(info.as_bytes().len() + signature.len() + 64);
@@ -44,7 +44,7 @@ impl CsrPlan {
         }
         writer.sequence(|writer| {
             writer.oid(oid::EXTENSION_REQUEST);
-            writer.nested(Writer::SET, |writer| {
+            writer.nested(tag::SET, |writer| {
                 writer.sequence(|writer| {
                     if named {
                         write::subject_alt_names(writer, &self.sans, false);

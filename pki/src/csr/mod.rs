@@ -2,8 +2,6 @@
 
 pub mod build;
 
-use der::Tag;
-
 use crate::asn1::{Malformed, Reader, tag};
 use crate::dn::NameView;
 use crate::ext::read;
@@ -63,16 +61,16 @@ impl Csr {
         if der.len() > MAX_BYTES {
             return Err(CsrError::TooLarge);
         }
-        let mut outer = Reader::inside(der, Tag::Sequence)?;
-        let signed = outer.take(Tag::Sequence)?;
-        let algorithm = outer.take(Tag::Sequence)?;
+        let mut outer = Reader::inside(der, tag::SEQUENCE)?;
+        let signed = outer.take(tag::SEQUENCE)?;
+        let algorithm = outer.take(tag::SEQUENCE)?;
         let signature = outer.bit_string()?;
         outer.finish()?;
 
         let mut info = signed.reader();
-        info.take(Tag::Integer)?;
-        let subject = info.take(Tag::Sequence)?;
-        let public_key = match PublicKey::from_spki_der(info.take(Tag::Sequence)?.whole) {
+        info.take(tag::INTEGER)?;
+        let subject = info.take(tag::SEQUENCE)?;
+        let public_key = match PublicKey::from_spki_der(info.take(tag::SEQUENCE)?.whole) {
             Err(error @ (KeyError::Malformed(_) | KeyError::UnknownCurve)) => {
                 return Err(CsrError::Key(error));
             }
@@ -200,7 +198,7 @@ fn requested_extensions(mut attributes: Reader<'_>) -> Result<Vec<RawExtension>,
         if attribute.oid()? != oid::EXTENSION_REQUEST {
             continue;
         }
-        let mut values = attribute.nested(Tag::Set)?;
+        let mut values = attribute.nested(tag::SET)?;
         for extension in read::extensions(values.sequence()?)? {
             if requested.iter().any(|earlier| earlier.oid == extension.oid) {
                 return Err(Malformed("extension is requested twice"));

@@ -5,7 +5,7 @@ use rcgen::PublicKeyData as _;
 
 use super::build::CsrPlan;
 use super::*;
-use crate::asn1::Writer;
+use crate::asn1::{Writer, tag};
 use crate::key::{Curve, PrivateKey};
 use crate::plan::{OtherName, SignaturePreference, SubjectAttributes};
 
@@ -156,7 +156,7 @@ fn refuses_extensions_requested_twice() {
         for _ in 0..2 {
             writer.sequence(|writer| {
                 writer.oid(oid::EXTENSION_REQUEST);
-                writer.nested(Writer::SET, |writer| {
+                writer.nested(tag::SET, |writer| {
                     writer.sequence(|writer| {
                         crate::ext::write::subject_key_id(writer, &[1]);
                     });
@@ -189,7 +189,7 @@ fn request_with(
         writer.small_unsigned(0);
         writer.raw(subject);
         writer.raw(spki);
-        writer.nested(Writer::explicit(0), attributes);
+        writer.nested(tag::explicit(0), attributes);
     });
     let signature = key.sign(algorithm, info.as_bytes()).unwrap();
     let mut request = Writer::default();

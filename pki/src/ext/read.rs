@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use der::Tag;
-
 use crate::asn1::{Malformed, Reader, tag};
 use crate::plan::{BasicConstraints, KeyUsage, OtherName, RawExtension, SubjectAltNames};
 
@@ -30,7 +28,7 @@ fn extension(reader: &mut Reader<'_>) -> Result<RawExtension, Malformed> {
     let mut extension = reader.sequence()?;
     let oid = extension.oid()?;
     let critical = extension.optional_boolean()?;
-    let value = extension.take(Tag::OctetString)?.content.to_vec();
+    let value = extension.take(tag::OCTET_STRING)?.content.to_vec();
     extension.finish()?;
     Ok(RawExtension {
         oid,
@@ -43,7 +41,7 @@ fn extension(reader: &mut Reader<'_>) -> Result<RawExtension, Malformed> {
 /// otherNames that are not `UTF8String` are passed over.
 pub(crate) fn subject_alt_names(value: &[u8]) -> Result<SubjectAltNames, Malformed> {
     let mut names = SubjectAltNames::default();
-    let mut reader = Reader::inside(value, Tag::Sequence)?;
+    let mut reader = Reader::inside(value, tag::SEQUENCE)?;
     let mut count = 0_usize;
     while !reader.is_empty() {
         count += 1;
@@ -51,10 +49,10 @@ pub(crate) fn subject_alt_names(value: &[u8]) -> Result<SubjectAltNames, Malform
             return Err(Malformed("too many subject alternative names"));
         }
         let name = reader.next()?;
-        let Tag::ContextSpecific { number, .. } = name.tag else {
+        let Some(number) = tag::context_number(name.tag) else {
             return Err(Malformed("unexpected tag in subject alternative name"));
         };
-        match number.0 {
+        match number {
             0 => names.others.extend(utf8_other_name(name.reader())?),
             1 => names.emails.push(ascii(name.content)?),
             2 => names.dns.push(ascii(name.content)?),
@@ -71,7 +69,7 @@ fn utf8_other_name(mut reader: Reader<'_>) -> Result<Option<OtherName>, Malforme
     let oid = reader.oid()?;
     let mut explicit = reader.nested(tag::explicit(0))?;
     let value = explicit.next()?;
-    if value.tag != Tag::Utf8String {
+    if value.tag != tag::UTF8_STRING {
         return Ok(None);
     }
     Ok(Some(OtherName {
@@ -101,7 +99,7 @@ fn ip_address(content: &[u8]) -> Result<IpAddr, Malformed> {
 /// `KeyUsage` (RFC 5280 §4.2.1.3).
 pub(crate) fn key_usage(value: &[u8]) -> Result<KeyUsage, Malformed> {
     let mut reader = Reader::new(value);
-    let content = reader.take(Tag::BitString)?.content;
+    let content = reader.take(tag::BIT_STRING)?.content;
     reader.finish()?;
     let Some((0..8, octets)) = content.split_first() else {
         return Err(Malformed("key usage is not a bit string"));
@@ -118,9 +116,9 @@ pub(crate) fn key_usage(value: &[u8]) -> Result<KeyUsage, Malformed> {
 
 /// `BasicConstraints` (RFC 5280 §4.2.1.9).
 pub(crate) fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, Malformed> {
-    let mut reader = Reader::inside(value, Tag::Sequence)?;
+    let mut reader = Reader::inside(value, tag::SEQUENCE)?;
     let authority = reader.optional_boolean()?;
-    let path_len = match reader.optional(Tag::Integer)? {
+    let path_len = match reader.optional(tag::INTEGER)? {
         None => None,
         Some(integer) => Some(
             u32::try_from(integer.small_unsigned()?)
@@ -138,14 +136,14 @@ pub(crate) fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, Malfor
 /// `SubjectKeyIdentifier` (RFC 5280 §4.2.1.2).
 pub(crate) fn subject_key_id(value: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(value);
-    let identifier = reader.take(Tag::OctetString)?.content.to_vec();
+    let identifier = reader.take(tag::OCTET_STRING)?.content.to_vec();
     reader.finish()?;
     Ok(identifier)
 }
 
 /// `keyIdentifier` of `AuthorityKeyIdentifier` (RFC 5280 §4.2.1.1).
 pub(crate) fn authority_key_id(value: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
-    let mut reader = Reader::inside(value, Tag::Sequence)?;
+    let mut reader = Reader::inside(value, tag::SEQUENCE)?;
     let identifier = reader.optional(tag::implicit(0))?;
     Ok(identifier.map(|identifier| identifier.content.to_vec()))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use const_oid::ObjectIdentifier;
 
-use crate::asn1::Writer;
+use crate::asn1::{Writer, tag};
 use crate::oid;
 use crate::plan::{BasicConstraints, KeyUsage, PolicyInformation, RawExtension, SubjectAltNames};
 
@@ -15,7 +15,7 @@ pub(crate) fn key_usage(writer: &mut Writer, usage: KeyUsage) {
     let used = if high == 0 { 1 } else { 2 };
     let unused_bits = (if high == 0 { low } else { high }).trailing_zeros().min(7);
     extension(writer, oid::KEY_USAGE, true, |writer| {
-        writer.nested(0x03, |writer| {
+        writer.nested(tag::BIT_STRING, |writer| {
             writer.raw(&[u8::try_from(unused_bits).unwrap_or_default()]);
             writer.raw(octets.get(..used).unwrap_or_default());
         });
@@ -62,7 +62,7 @@ pub(crate) fn subject_key_id(writer: &mut Writer, identifier: &[u8]) {
 /// RFC 5280 §4.2.1.1, with `keyIdentifier` alone. Not critical.
 pub(crate) fn authority_key_id(writer: &mut Writer, identifier: &[u8]) {
     extension(writer, oid::AUTHORITY_KEY_IDENTIFIER, false, |writer| {
-        writer.sequence(|writer| writer.primitive(Writer::implicit(0), identifier));
+        writer.sequence(|writer| writer.primitive(tag::implicit(0), identifier));
     });
 }
 
@@ -97,9 +97,9 @@ pub(crate) fn subject_alt_names(writer: &mut Writer, names: &SubjectAltNames, cr
     extension(writer, oid::SUBJECT_ALT_NAME, critical, |writer| {
         writer.sequence(|writer| {
             for other in &names.others {
-                writer.nested(Writer::explicit(0), |writer| {
+                writer.nested(tag::explicit(0), |writer| {
                     writer.oid(other.oid);
-                    writer.nested(Writer::explicit(0), |writer| {
+                    writer.nested(tag::explicit(0), |writer| {
                         writer.utf8_string(&other.value);
                     });
                 });
@@ -162,7 +162,7 @@ fn policy_qualifiers(writer: &mut Writer, policy: &PolicyInformation) {
 pub(crate) fn name_constraints(writer: &mut Writer, permitted_dns_domains: &[String]) {
     extension(writer, oid::NAME_CONSTRAINTS, true, |writer| {
         writer.sequence(|writer| {
-            writer.nested(Writer::explicit(0), |writer| {
+            writer.nested(tag::explicit(0), |writer| {
                 for domain in permitted_dns_domains {
                     writer.sequence(|writer| writer.primitive(DNS_NAME, domain.as_bytes()));
                 }
@@ -178,8 +178,8 @@ pub(crate) fn distribution_points(writer: &mut Writer, oid: ObjectIdentifier, ur
         writer.sequence(|writer| {
             for url in urls {
                 writer.sequence(|writer| {
-                    writer.nested(Writer::explicit(0), |writer| {
-                        writer.nested(Writer::explicit(0), |writer| {
+                    writer.nested(tag::explicit(0), |writer| {
+                        writer.nested(tag::explicit(0), |writer| {
                             writer.primitive(URI, url.as_bytes());
                         });
                     });
@@ -220,15 +220,15 @@ fn extension(
         if critical {
             writer.boolean_true();
         }
-        writer.nested(0x04, value);
+        writer.nested(tag::OCTET_STRING, value);
     });
 }
 
 // Choices of GeneralName (RFC 5280 §4.2.1.6).
-const RFC822_NAME: u8 = Writer::implicit(1);
-const DNS_NAME: u8 = Writer::implicit(2);
-const URI: u8 = Writer::implicit(6);
-const IP_ADDRESS: u8 = Writer::implicit(7);
+const RFC822_NAME: u8 = tag::implicit(1);
+const DNS_NAME: u8 = tag::implicit(2);
+const URI: u8 = tag::implicit(6);
+const IP_ADDRESS: u8 = tag::implicit(7);
 
 #[cfg(test)]
 mod tests {

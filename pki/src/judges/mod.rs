@@ -5,7 +5,7 @@ mod openssl;
 mod reference;
 mod webpki_on_ring;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use const_oid::ObjectIdentifier;
 
@@ -24,6 +24,7 @@ use crate::time::{UnixTime, Validity};
 pub(crate) const NOW: UnixTime = UnixTime(1_767_225_600);
 pub(crate) const YEAR: i64 = 365 * 86_400;
 pub(crate) const P256: KeyKind = KeyKind::Ec(Curve::P256);
+pub(crate) const RSA: KeyKind = KeyKind::Rsa { bits: 2048 };
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
@@ -85,8 +86,19 @@ pub(crate) fn urls() -> AiaUrls {
     }
 }
 
+/// A new key, except that all RSA keys are one, because making one takes long.
+pub(crate) fn key(kind: KeyKind) -> Arc<PrivateKey> {
+    static RSA_2048: LazyLock<Arc<PrivateKey>> =
+        LazyLock::new(|| Arc::new(PrivateKey::generate(RSA).unwrap()));
+    if kind == RSA {
+        Arc::clone(&RSA_2048)
+    } else {
+        Arc::new(PrivateKey::generate(kind).unwrap())
+    }
+}
+
 pub(crate) fn root_with(kind: KeyKind, plan: Plan) -> Issuer {
-    let key = Arc::new(PrivateKey::generate(kind).unwrap());
+    let key = key(kind);
     let certificate = Vetted::new(plan, key.public_key().clone())
         .build_self_signed(&key, serial(1), &AiaUrls::default())
         .unwrap()

@@ -19,7 +19,7 @@ const KINDS: [KeyKind; 5] = [
     KeyKind::Ec(Curve::P384),
     KeyKind::Ec(Curve::P521),
     KeyKind::Ed25519,
-    KeyKind::Rsa { bits: 2048 },
+    RSA,
 ];
 
 /// A directory with files for `openssl`.
@@ -148,7 +148,7 @@ fn shows_every_extension() {
 fn reads_our_keys_and_we_read_its_keys() {
     let files = Files::new();
     for kind in KINDS {
-        let key = PrivateKey::generate(kind).unwrap();
+        let key = key(kind);
         for format in [KeyFormat::Traditional, KeyFormat::Pkcs8] {
             files.write("key.pem", key.to_pem(format).unwrap().as_bytes());
             files.openssl("pkey -in key.pem -check -noout");
@@ -199,7 +199,7 @@ fn verifies_our_requests_and_we_verify_its_requests() {
                 signature,
                 ..Default::default()
             };
-            let der = plan.sign(&PrivateKey::generate(kind).unwrap()).unwrap();
+            let der = plan.sign(&key(kind)).unwrap();
             files.write("ours.pem", pem::encode("CERTIFICATE REQUEST", &der));
             let text = files.openssl("req -in ours.pem -verify -noout -text");
             assert!(

@@ -2,7 +2,6 @@
 
 use aws_lc_rs::digest;
 use const_oid::ObjectIdentifier;
-use der::Tag;
 
 use super::{KeyError, KeyKind, MlDsa};
 use crate::asn1::{Malformed, Reader, Writer, tag};
@@ -143,7 +142,7 @@ impl SignatureAlgorithm {
 
     /// Reads an `AlgorithmIdentifier`, given whole.
     pub(crate) fn from_identifier(der: &[u8]) -> Result<Self, KeyError> {
-        let mut reader = Reader::inside(der, Tag::Sequence)?;
+        let mut reader = Reader::inside(der, tag::SEQUENCE)?;
         let oid = reader.oid()?;
         if oid == oid::RSASSA_PSS {
             return read_pss_parameters(&mut reader)?.ok_or(KeyError::UnknownSignatureAlgorithm);
@@ -216,14 +215,14 @@ fn write_pss_parameters(writer: &mut Writer, hash: Hash) {
         });
     };
     writer.sequence(|writer| {
-        writer.nested(Writer::explicit(0), write_hash);
-        writer.nested(Writer::explicit(1), |writer| {
+        writer.nested(tag::explicit(0), write_hash);
+        writer.nested(tag::explicit(1), |writer| {
             writer.sequence(|writer| {
                 writer.oid(oid::MGF1);
                 write_hash(writer);
             });
         });
-        writer.nested(Writer::explicit(2), |writer| {
+        writer.nested(tag::explicit(2), |writer| {
             let salt_length = hash.algorithm().output_len();
             writer.small_unsigned(u64::try_from(salt_length).unwrap_or_default());
         });
@@ -239,7 +238,7 @@ fn read_pss_parameters(reader: &mut Reader<'_>) -> Result<Option<SignatureAlgori
     let (mask_function, mask_hash) = (mask.oid()?, mask.sequence()?.oid()?);
     let salt_length = parameters
         .nested(tag::explicit(2))?
-        .take(Tag::Integer)?
+        .take(tag::INTEGER)?
         .small_unsigned()?;
     let known = Hash::from_oid(hash).filter(|known| {
         mask_function == oid::MGF1

@@ -8,11 +8,10 @@ use aws_lc_rs::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair,
     PqdsaSigningAlgorithm, RsaKeyPair, RsaSignatureEncoding,
 };
-use der::Tag;
 use zeroize::Zeroizing;
 
 use super::{Curve, Hash, KeyError, KeyKind, MlDsa, PublicKey, SignatureAlgorithm};
-use crate::asn1::{Malformed, Reader};
+use crate::asn1::{Malformed, Reader, tag};
 use crate::pem;
 
 /// A private key. Its memory is wiped when it is dropped, and `Debug` shows the public key only.
@@ -202,10 +201,10 @@ fn parse_ml_dsa(der: &[u8]) -> Option<Pair> {
 
 /// Content of `privateKey` of a PKCS #8 structure (RFC 5958 §2).
 fn pkcs8_private_key(der: &[u8]) -> Result<&[u8], Malformed> {
-    let mut reader = Reader::inside(der, Tag::Sequence)?;
-    reader.take(Tag::Integer)?;
+    let mut reader = Reader::inside(der, tag::SEQUENCE)?;
+    reader.take(tag::INTEGER)?;
     reader.sequence()?;
-    Ok(reader.take(Tag::OctetString)?.content)
+    Ok(reader.take(tag::OCTET_STRING)?.content)
 }
 
 /// Signing algorithm with the curve's own hash, and the length of that hash.

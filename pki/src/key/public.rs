@@ -1,10 +1,9 @@
 //! Public keys as `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7).
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
-use der::Tag;
 
 use super::{Curve, Hash, KeyError, KeyKind, MlDsa, SignatureAlgorithm};
-use crate::asn1::{Malformed, Reader, Writer};
+use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::oid;
 
 /// A public key of a known kind. Equal if the `SubjectPublicKeyInfo` is.
@@ -19,13 +18,13 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads a `SubjectPublicKeyInfo`.
     pub fn from_spki_der(spki: &[u8]) -> Result<Self, KeyError> {
-        let mut reader = Reader::inside(spki, Tag::Sequence)?;
+        let mut reader = Reader::inside(spki, tag::SEQUENCE)?;
         let mut algorithm = reader.sequence()?;
         let key = reader.bit_string()?;
         reader.finish()?;
         let kind = match algorithm.oid()? {
             oid::RSA_ENCRYPTION => {
-                algorithm.take(Tag::Null)?;
+                algorithm.take(tag::NULL)?;
                 KeyKind::Rsa {
                     bits: rsa_bits(key)?,
                 }
@@ -175,9 +174,9 @@ impl std::fmt::Debug for PublicKey {
 
 /// Size of the modulus of an `RSAPublicKey` (RFC 8017 appendix A.1.1).
 fn rsa_bits(key: &[u8]) -> Result<u32, Malformed> {
-    let mut reader = Reader::inside(key, Tag::Sequence)?;
-    let modulus = reader.take(Tag::Integer)?.unsigned()?;
-    let exponent = reader.take(Tag::Integer)?.unsigned()?;
+    let mut reader = Reader::inside(key, tag::SEQUENCE)?;
+    let modulus = reader.take(tag::INTEGER)?.unsigned()?;
+    let exponent = reader.take(tag::INTEGER)?.unsigned()?;
     reader.finish()?;
     let (Some(high), false) = (modulus.first(), exponent.is_empty()) else {
         return Err(Malformed(
