@@ -35,7 +35,12 @@ pub(crate) type Answer = (u16, Value);
 impl Server {
     /// Unsealed, with the root token `root`.
     pub(crate) async fn start() -> Self {
-        let mut server = Self::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
+        Self::start_on(signet_storage::open(&Engine::Inmem).unwrap()).await
+    }
+
+    /// As `start`, on another store.
+    pub(crate) async fn start_on(backend: Arc<dyn Backend>) -> Self {
+        let mut server = Self::sealed_on(backend);
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = server.node.initialize(config, None, root).await.unwrap();
