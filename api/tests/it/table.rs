@@ -271,6 +271,11 @@ const WITHOUT_TOKEN: &[&str] = &[
     "system unauthenticated Read internal/ui/mounts",
     "system unauthenticated Read internal/ui/mounts/{path:path}",
     "system unauthenticated Write internal/specs/openapi",
+    // What the authorities of a mount certify is for everybody.
+    "pki unauthenticated List issuers",
+    "pki unauthenticated Read issuer/{issuer_ref}/der",
+    "pki unauthenticated Read issuer/{issuer_ref}/json",
+    "pki unauthenticated Read issuer/{issuer_ref}/pem",
     // Logins.
     "approle unauthenticated Write login",
 ];
