@@ -127,9 +127,10 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         version: "1.19.5".into(),
         build_date: String::new(),
         storage_type: "redb".into(),
+        user_lockout: Default::default(),
     };
     let engine = Engine::Redb {
-        path: folder.to_owned(),
+        directory: folder.to_owned(),
         cache_bytes: DEFAULT_CACHE_BYTES,
     };
     let node = Node::new(signet_storage::open(&engine)?, environment, settings);

@@ -5,7 +5,7 @@ use signet_pki::cert::Certificate;
 use signet_pki::crl::Crl;
 
 use crate::pki_fixture::{Files, NOW, Pki, serials, text};
-use crate::support::{ROOT, error};
+use crate::support::error;
 
 fn numbers(crl: &Crl) -> (Option<u64>, Option<u64>) {
     (crl.number(), crl.delta_base())
