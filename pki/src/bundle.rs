@@ -181,7 +181,9 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("Error parsing key 0: failed to parse PEM block: got errors attempting"),
+            error.starts_with(
+                "Error parsing key 0: failed to parse PEM block: got errors attempting"
+            ),
             "{error}"
         );
         let broken = pem + &pem::encode("CERTIFICATE", &[0x30; 60]);

@@ -129,7 +129,12 @@ fn calls(mount_path: &str, row: &RowInfo, route: Route) -> Vec<Call> {
         path.push('/');
     }
     let captured = |name: &str| route.path.contains(&format!("{{{name}"));
-    let fields = row.fields.iter().filter(|field| !captured(field.name()));
+    // Their answers are named after the paths that were asked about, and a key is never hidden.
+    let is_key = |name: &str| route.path.starts_with("capabilities") && name.starts_with("path");
+    let fields = row
+        .fields
+        .iter()
+        .filter(|field| !captured(field.name()) && !is_key(field.name()));
     let right = |kind: FieldKind| match kind {
         FieldKind::Bool => json!(true),
         FieldKind::DurationSecs | FieldKind::Int | FieldKind::Time => json!(60),

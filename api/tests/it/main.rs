@@ -1,5 +1,11 @@
 //! The API in process: memory storage, a clock that stands still, seeded randomness.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a step that fails fails the test"
+)]
+
 mod approle_commits;
 mod approle_login;
 mod approle_roles;

@@ -387,6 +387,34 @@ async fn the_request_of_an_intermediate_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn requests_are_signed_with_the_algorithm_asked_for() {
+    let pki = Pki::empty().await;
+    pki.ok("keys/generate/internal", json!({"key_name": "rsa"}))
+        .await;
+    let ec = json!({"key_type": "ec", "key_bits": 521, "key_name": "ec"});
+    pki.ok("keys/generate/internal", ec).await;
+    for (key, bits, pss, algorithm) in [
+        ("rsa", 0, false, "sha256WithRSAEncryption"),
+        ("rsa", 384, false, "sha384WithRSAEncryption"),
+        ("rsa", 512, true, "rsassaPss"),
+        ("ec", 256, false, "ecdsa-with-SHA512"),
+    ] {
+        let request = json!({
+            "common_name": "Int",
+            "key_ref": key,
+            "signature_bits": bits,
+            "use_pss": pss,
+        });
+        let csr = pki.ok("intermediate/generate/existing", request).await;
+        let files = Files::new();
+        files.write("csr.pem", text(&csr["csr"]));
+        let shown = files.openssl("req -in csr.pem -noout -text -verify");
+        assert!(shown.contains(algorithm), "{algorithm}\n{shown}");
+        assert_eq!(shown.contains("Hash Algorithm: SHA512"), pss, "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn an_intermediate_is_signed_as_asked() {
     let pki = Pki::start().await;
     let short =

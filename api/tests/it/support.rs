@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::lockout::LockoutSettings;
-use signet_api::mount::{MountConfig, SystemTtl};
+use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
@@ -164,7 +164,10 @@ pub(crate) fn call(op: Op, path: &str, token: &str, data: Value) -> Call {
         id: uuid(&SeededRng::default()).unwrap(),
         op,
         path: path.to_owned(),
-        data: data.as_object().cloned().unwrap_or_else(Map::new),
+        data: match data {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        },
         raw_body: Bytes::new(),
         token: (!token.is_empty()).then(|| Zeroizing::new(token.to_owned())),
         wrap: None,

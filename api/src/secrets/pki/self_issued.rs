@@ -49,12 +49,12 @@ impl Endpoint for Sign {
                  certificate's ({submitted}), and require_matching_certificate_algorithms is true"
             )));
         }
-        let signed = cx
+        let reissued = cx
             .engine
             .sign_with_serial(vetted, signer, certificate.serial())
             .await?;
         Reply::data(json!({
-            "certificate": signed.to_pem_without_newline(),
+            "certificate": reissued.to_pem_without_newline(),
             "issuing_ca": issuer.link.trimmed_pem(),
         }))
     }
