@@ -79,7 +79,7 @@ pub async fn open(
 ) -> Result<Arc<dyn Mounted>, ApiError> {
     match (path.starts_with("auth/"), kind) {
         (false, "system") => Ok(mounted(crate::sys::Sys)),
-        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
+        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
