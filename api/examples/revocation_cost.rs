@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use signet_api::call::{Call, Op, Peer};
+use signet_api::lockout::LockoutSettings;
 use signet_api::mount::{MountConfig, SystemTtl};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
@@ -49,7 +50,7 @@ async fn measure(count: u32) -> Outcome<()> {
     let mut serials = Vec::new();
     for _ in 0..REVOKED_ONE_BY_ONE {
         let leaf = write(&node, "pki/issue/web", json!({"common_name": "a.example"})).await?;
-        serials.push(leaf["serial_number"].clone());
+        serials.push(leaf.get("serial_number").cloned().unwrap_or_default());
     }
     report(count, "resident before the first CRL, MB", resident_mb()?)?;
 
@@ -88,7 +89,8 @@ async fn measure(count: u32) -> Outcome<()> {
 /// Copies the record of one revocation under other serial numbers.
 async fn fill(node: &Arc<Node>, count: u32) -> Outcome<()> {
     let leaf = write(node, "pki/issue/web", json!({"common_name": "a.example"})).await?;
-    let serial = leaf["serial_number"].as_str().unwrap_or_default();
+    let serial = leaf.get("serial_number").and_then(Value::as_str);
+    let serial = serial.ok_or("no certificate")?;
     write(node, "pki/revoke", json!({"serial_number": serial})).await?;
     let store = node.core().ok_or("sealed")?.store.clone();
     let serial = serial.replace(':', "-");
@@ -127,7 +129,7 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         version: "1.19.5".into(),
         build_date: String::new(),
         storage_type: "redb".into(),
-        user_lockout: Default::default(),
+        user_lockout: LockoutSettings::default(),
     };
     let engine = Engine::Redb {
         directory: folder.to_owned(),
@@ -152,7 +154,7 @@ async fn write(node: &Arc<Node>, path: &str, data: Value) -> Outcome<Value> {
     if response.status != 200 {
         return Err(format!("{path}: {} {body}", response.status).into());
     }
-    Ok(body["data"].clone())
+    Ok(body.get("data").cloned().unwrap_or_default())
 }
 
 async fn fetch(node: &Arc<Node>) -> Outcome<Response> {
@@ -189,7 +191,7 @@ fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
 
-fn report(count: u32, what: &str, value: String) -> Outcome<()> {
+fn report(count: u32, what: &str, value: impl std::fmt::Display) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{count:>8} revoked: {what}: {value}")?;
     Ok(())

@@ -195,6 +195,12 @@ impl Reply {
         Ok(Self::with(Body::Data(Some(object(data)?))))
     }
 
+    /// An envelope around `data`, which is not copied.
+    #[must_use]
+    pub fn map(data: Map<String, Value>) -> Self {
+        Self::with(Body::Data(Some(data)))
+    }
+
     /// An envelope whose data stand at the top level too.
     pub fn flattened(data: impl Serialize) -> Result<Self, ApiError> {
         Ok(Self::with(Body::Flattened(object(data)?)))
@@ -225,7 +231,9 @@ impl Reply {
         if keys.is_empty() {
             return Err(ApiError::not_found());
         }
-        Self::data(Map::from_iter([("keys".to_owned(), Value::from(keys))]))
+        let mut data = Map::new();
+        data.insert("keys".into(), keys.into());
+        Ok(Self::map(data))
     }
 
     #[must_use]

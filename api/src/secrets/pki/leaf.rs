@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use signet_pki::cert::Certificate;
 use signet_pki::csr::Csr;
 use signet_pki::key::{Curve, KeyFormat, KeyKind, MlDsa, PrivateKey};
@@ -403,27 +403,27 @@ impl Output {
 
     fn certificate(&self, issuer: &IssuerState, certificate: &Certificate) -> Map<String, Value> {
         let mut data = Map::new();
-        let chain: Vec<String> = issuer
+        let chain: Vec<Value> = issuer
             .chain
             .iter()
             .filter(|link| !(self.remove_roots && link.is_root))
-            .map(|link| self.format.link(link))
+            .map(|link| self.format.link(link).into())
             .collect();
         if !chain.is_empty() {
-            data.insert("ca_chain".into(), json!(chain));
+            data.insert("ca_chain".into(), chain.into());
         }
         let shown = match self.format {
             Format::PemBundle => bundle(None, issuer, certificate),
             Format::Der | Format::Pem => self.format.certificate(certificate),
         };
         let validity = certificate.validity();
-        data.insert("certificate".into(), json!(shown));
-        data.insert("issuing_ca".into(), json!(self.format.link(&issuer.link)));
-        data.insert("expiration".into(), json!(validity.not_after.0));
-        data.insert("not_before".into(), json!(validity.not_before.0));
+        data.insert("certificate".into(), shown.into());
+        data.insert("issuing_ca".into(), self.format.link(&issuer.link).into());
+        data.insert("expiration".into(), validity.not_after.0.into());
+        data.insert("not_before".into(), validity.not_before.0.into());
         data.insert(
             "serial_number".into(),
-            json!(certificate.serial().to_colon_hex()),
+            certificate.serial().to_colon_hex().into(),
         );
         data
     }
@@ -441,10 +441,10 @@ impl Output {
             // In the bundle the key always has its traditional encoding.
             let traditional = self.format.private_key(key, KeyFormat::Traditional)?;
             let bundled = bundle(Some(&traditional), issuer, certificate);
-            data.insert("certificate".into(), json!(bundled));
+            data.insert("certificate".into(), bundled.into());
         }
-        data.insert("private_key".into(), json!(shown.as_str()));
-        data.insert("private_key_type".into(), json!(key.kind().type_name()));
+        data.insert("private_key".into(), shown.as_str().into());
+        data.insert("private_key_type".into(), key.kind().type_name().into());
         Ok(data)
     }
 }
@@ -474,7 +474,7 @@ async fn finish(
         cx.engine
             .put_certificate(&mut batch, &issuer.record.id, certificate);
     }
-    let mut reply = Reply::data(data)?.warn_all(warnings.iter().map(|warning| warning.to_string()));
+    let mut reply = Reply::map(data).warn_all(warnings.iter().map(ToString::to_string));
     if role.generate_lease {
         reply.lease = Some(lease(cx, &mut batch, certificate)?);
     }

@@ -282,7 +282,7 @@ async fn sign(
         let this_update = UnixTime(times.this_update_secs);
         let next_update = (times.next_update_secs > times.this_update_secs)
             .then_some(UnixTime(times.next_update_secs));
-        let responses: Vec<SingleResponse<'_>> = cert_ids
+        let singles: Vec<SingleResponse<'_>> = cert_ids
             .iter()
             .zip(statuses)
             .map(|(cert_id, status)| SingleResponse {
@@ -293,21 +293,21 @@ async fn sign(
             })
             .collect();
         let response = OcspResponse {
-            responses: &responses,
+            responses: &singles,
             produced_at: UnixTime(this_update.0 - this_update.0.rem_euclid(60)),
             nonce: nonce.as_deref(),
             algorithm,
         };
         response.sign(&signer)
     };
-    let signed = if is_slow(kind) {
+    let response = if is_slow(kind) {
         cx.engine.env.environment.pool.run(work).await?
     } else {
         work()
     };
     Ok(Answer {
         status: 200,
-        body: signed.map_err(ApiError::internal)?.into(),
+        body: response.map_err(ApiError::internal)?.into(),
         times: None,
     })
 }

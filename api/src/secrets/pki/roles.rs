@@ -259,7 +259,7 @@ params! {
 
 /// What becomes of a duration.
 #[derive(Clone, Copy)]
-enum DurationChange {
+pub(super) enum DurationChange {
     Keep,
     /// `null` was given.
     Reset,
@@ -295,6 +295,7 @@ impl RoleParams {
     /// Puts what was given into `role`.
     fn apply(self, role: &mut Role) -> Result<(), FieldError> {
         set(&mut role.issuer_ref, self.issuer_ref);
+        let _ = self.backend;
         let default = Role::default();
         self.ttl.apply(&mut role.ttl_secs, default.ttl_secs);
         self.max_ttl

@@ -362,23 +362,23 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn holds_what_a_map_would_hold_in_the_order_of_octets(
+        fn holds_what_a_set_would_hold_in_the_order_of_octets(
             changes in proptest::collection::vec((any::<bool>(), proptest::collection::vec(0_u8..4, 1..6)), 0..400),
         ) {
             let mut entries = Entries::default();
-            let mut map = BTreeMap::new();
+            let mut set = std::collections::BTreeSet::new();
             for (put, octets) in changes {
                 let serial = SerialNumber::from_magnitude(&octets).unwrap();
                 if put {
                     entries.put(&serial, AuthorityId::UNKNOWN, 7).unwrap();
-                    map.insert(serial.as_bytes().to_vec(), ());
+                    set.insert(serial.as_bytes().to_vec());
                 } else {
                     entries.remove(&serial);
-                    map.remove(serial.as_bytes());
+                    set.remove(serial.as_bytes());
                 }
                 prop_assert_eq!(entries.get(&serial).is_some(), put);
             }
-            let expected: Vec<_> = map.into_keys().collect();
+            let expected: Vec<_> = set.into_iter().collect();
             prop_assert_eq!(serials(&entries, AuthorityId::UNKNOWN), expected);
         }
     }
