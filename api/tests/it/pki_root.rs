@@ -515,7 +515,7 @@ async fn a_self_issued_certificate_is_signed_by_another_authority() {
         1
     );
 
-    let twice = format!("{0}\n{0}\n", old);
+    let twice = format!("{old}\n{old}\n");
     for (certificate, text) in [
         (json!(""), "certificate could not be PEM-decoded"),
         (
