@@ -67,7 +67,7 @@ async fn lists_of_issuers_come_in_pages() {
             json!({"common_name": "Two", "key_type": "ec"}),
         )
         .await;
-    let mut ids = vec![pki.root_id.clone(), text(&second["issuer_id"])];
+    let mut ids = [pki.root_id.clone(), text(&second["issuer_id"])];
     ids.sort();
     let page = |data| pki.server.call(call(Op::List, "pki/issuers/", "", data));
     let first = page(json!({"limit": 1})).await.1;
@@ -258,7 +258,7 @@ async fn a_revoked_issuer_issues_no_more_and_stands_on_its_parents_crl() {
     assert_eq!(body["data"]["revoked"], true);
     assert_eq!(body["data"]["usage"], "crl-signing,ocsp-signing,read-only");
     assert_eq!(body["data"]["revocation_time"], crate::pki_fixture::NOW);
-    assert_eq!(pki.listed().await, [serial.clone()]);
+    assert_eq!(pki.listed().await, std::slice::from_ref(&serial));
     let stored = pki.ok_read(&format!("cert/{serial}")).await;
     assert_eq!(stored["revocation_time"], crate::pki_fixture::NOW);
 
