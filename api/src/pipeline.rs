@@ -321,12 +321,13 @@ impl Node {
         let refusal = Permit::authorize(&acl, &access_request(call, true, false))
             .err()
             .unwrap_or_else(|| ApiError::plain(ErrorKind::UnsupportedPath, text));
-        let settled = match settle_token_use(&mut request, progress).await {
-            Ok(()) => self.audit_refusal(core, &request, &refusal, progress).await,
-            failed => failed,
-        };
+        // A use that was not written is not the last one.
+        if let Err(error) = settle_token_use(&mut request, progress).await {
+            return error;
+        }
+        let audited = self.audit_refusal(core, &request, &refusal, progress).await;
         self.revoke_if_used_up(&request).await;
-        settled.err().unwrap_or(refusal)
+        audited.err().unwrap_or(refusal)
     }
 
     /// Finds the caller's token and takes one use of it.

@@ -225,11 +225,13 @@ mod tests {
         assert_eq!(request.nonce, None);
         let nonce = [4, 2, 0xab, 0xcd];
         let response = OcspResponse {
-            cert_id: &request.cert_ids[0],
-            status: CertStatus::Good,
+            responses: &[SingleResponse {
+                cert_id: &request.cert_ids[0],
+                status: CertStatus::Good,
+                this_update: NOW,
+                next_update: None,
+            }],
             produced_at: NOW,
-            this_update: NOW,
-            next_update: None,
             nonce: Some(&nonce),
             algorithm: None,
         };

@@ -73,12 +73,11 @@ impl Node {
         if otp.as_ref().is_some_and(|otp| otp.len() != OTP_LENGTH) {
             return Err(ApiError::bad_request("OTP string has incorrect length"));
         }
-        let (otp, shown) = match otp {
-            Some(otp) => (otp, Zeroizing::default()),
-            None => {
-                let made = Zeroizing::new(base62(self.rng(), OTP_LENGTH)?);
-                (made.clone(), made)
-            }
+        let (otp, shown) = if let Some(given) = otp {
+            (given, Zeroizing::default())
+        } else {
+            let made = Zeroizing::new(base62(self.rng(), OTP_LENGTH)?);
+            (made.clone(), made)
         };
         let nonce = uuid(self.rng())?;
         let mut guard = self.ceremonies.generate_root.lock();

@@ -1,7 +1,6 @@
 //! `sys/mounts` and `sys/auth`: engines and auth methods, enabled and disabled.
 
 use serde_json::{Map, Value};
-use signet_storage::Batch;
 
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
@@ -175,8 +174,6 @@ impl Endpoint for EnableMount {
         config.options = Some(options);
         // There is one version, and one source of entropy.
         let _ = (params.plugin_version, params.external_entropy_access);
-        // The use of the caller's token first: a mount must not be made twice for one request.
-        cx.commit(Batch::default()).await?;
         core.mounts
             .mount(&path, &kind, config, params.local, params.seal_wrap)
             .await?;
@@ -230,7 +227,6 @@ impl Endpoint for DisableMount {
         if core.mounts.get(&path).is_none() {
             return Ok(Reply::nothing());
         }
-        cx.commit(Batch::default()).await?;
         expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         core.mounts.unmount(&path).await?;
         // What was handed out between the two.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::lockout::LockoutSettings;
-use signet_api::mount::{MountConfig, SystemTtl};
+use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
@@ -93,6 +93,15 @@ impl Server {
         answer(&self.node.handle(call).await)
     }
 
+    /// The whole answer, for bodies that are not JSON.
+    pub(crate) async fn response(&self, call: Call) -> Response {
+        self.node.handle(call).await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, data: Value) -> Answer {
+        self.call(call(Op::Patch, path, token, data)).await
+    }
+
     pub(crate) async fn read(&self, token: &str, path: &str) -> Answer {
         self.call(call(Op::Read, path, token, Value::Null)).await
     }
@@ -155,7 +164,10 @@ pub(crate) fn call(op: Op, path: &str, token: &str, data: Value) -> Call {
         id: uuid(&SeededRng::default()).unwrap(),
         op,
         path: path.to_owned(),
-        data: data.as_object().cloned().unwrap_or_else(Map::new),
+        data: match data {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        },
         raw_body: Bytes::new(),
         token: (!token.is_empty()).then(|| Zeroizing::new(token.to_owned())),
         wrap: None,

@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::params::{NoParams, params, parse_duration_secs};
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
+use crate::time::go_duration;
 
 pub(in crate::secrets::pki) const CRL_CONFIG: &str = "config/crl";
 
@@ -84,8 +85,8 @@ impl CrlConfig {
         let ocsp_expiry = decoded("ocsp_expiry", &self.ocsp_expiry)?;
         if ocsp_expiry < 0 {
             return Err(ApiError::bad_request(format!(
-                "ocsp_expiry must be greater than or equal to 0 got: {}",
-                go_duration(ocsp_expiry)
+                "ocsp_expiry must be greater than or equal to 0 got: -{}",
+                go_duration(ocsp_expiry.unsigned_abs())
             )));
         }
         let grace = decoded("auto_rebuild_grace_period", &self.auto_rebuild_grace_period)?;
@@ -155,20 +156,6 @@ fn decoded(name: &str, text: &str) -> Result<i64, ApiError> {
     parse_duration_secs(text).map_err(|error| {
         ApiError::bad_request(format!("given {name} could not be decoded: {error}"))
     })
-}
-
-/// Negative seconds as Go prints a duration: `-1h0m0s`.
-fn go_duration(secs: i64) -> String {
-    let magnitude = secs.unsigned_abs();
-    let (hours, minutes, seconds) = (magnitude / 3600, magnitude / 60 % 60, magnitude % 60);
-    let sign = if secs < 0 { "-" } else { "" };
-    if hours > 0 {
-        format!("{sign}{hours}h{minutes}m{seconds}s")
-    } else if minutes > 0 {
-        format!("{sign}{minutes}m{seconds}s")
-    } else {
-        format!("{sign}{seconds}s")
-    }
 }
 
 pub(in crate::secrets::pki) struct Read;
