@@ -146,18 +146,18 @@ impl Engine for Pki {
 }
 
 impl Pki {
-    pub(crate) fn open(env: MountEnvironment) -> Result<Self, ApiError> {
+    pub(crate) fn open(env: MountEnvironment) -> Self {
         let state = StateCache::new(&env);
         let crls = Crls::new(&env);
         let ocsp_cache = OcspCache::new(&env.view);
         let tidy = Tidy::new(env.environment.clock.now());
-        Ok(Self {
+        Self {
             env,
             state,
             crls,
             ocsp_cache,
             freshness: Arc::default(),
             tidy,
-        })
+        }
     }
 }
