@@ -107,7 +107,8 @@ impl<'a, 'b> Stage<'a, 'b> {
         let mut output = Vec::new();
         let mut ui = Ui {
             out: Box::new(&mut output),
-            err: Box::new(&mut self.ui.err),
+            // Both reach the same terminal.
+            err: Box::new(&mut self.ui.out),
             input: Box::new(Cursor::new(input)),
             out_is_terminal: false,
         };
