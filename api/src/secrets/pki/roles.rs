@@ -295,7 +295,6 @@ impl RoleParams {
     /// Puts what was given into `role`.
     fn apply(self, role: &mut Role) -> Result<(), FieldError> {
         set(&mut role.issuer_ref, self.issuer_ref);
-        let _ = self.backend;
         let default = Role::default();
         self.ttl.apply(&mut role.ttl_secs, default.ttl_secs);
         self.max_ttl
