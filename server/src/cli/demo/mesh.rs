@@ -76,9 +76,9 @@ pub(super) fn connect(
         Some(inner) if inner.is::<rustls::Error>() => MeshError::Refused(error.to_string()),
         _ => MeshError::Network(error),
     })?;
-    let served = client_tls.peer_certificates().unwrap_or_default();
+    let certificates = client_tls.peer_certificates().unwrap_or_default();
     Ok(Meeting {
-        served: served
+        served: certificates
             .iter()
             .map(|certificate| certificate.clone().into_owned())
             .collect(),
