@@ -1,6 +1,7 @@
 //! Stored policies, and what each set of them allows, compiled once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -33,19 +34,27 @@ impl Record for PolicyRecord {
 }
 
 #[derive(Debug)]
-struct Compiled(Cache<Vec<String>, Arc<Acl>>);
+struct Compiled {
+    sets: Cache<Vec<String>, Arc<Acl>>,
+    /// Counts changes, so that a set that was read before one is not kept after it.
+    changes: AtomicU64,
+}
 
 impl Observer for Compiled {
     /// Policies change rarely; finding out which sets hold one is not worth it.
     fn changed(&self, _paths: &[&str]) {
-        self.0.clear();
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.sets.clear();
     }
 }
 
 impl PolicyStore {
     /// Opens the store and writes the policies that every server has.
     pub async fn open(view: View) -> Result<Self, ApiError> {
-        let compiled = Arc::new(Compiled(Cache::new(CACHED_SETS)));
+        let compiled = Arc::new(Compiled {
+            sets: Cache::new(CACHED_SETS),
+            changes: AtomicU64::new(0),
+        });
         view.watch(compiled.clone());
         let store = Self { view, compiled };
         if store.text("default").await?.is_none() {
@@ -96,15 +105,21 @@ impl PolicyStore {
 
     /// What a token may do, by the current text of its policies.
     pub async fn acl(&self, token: &Token, now: Timestamp) -> Result<Arc<Acl>, ApiError> {
-        if let Some(acl) = self.compiled.0.get(&token.policies)
+        if let Some(acl) = self.compiled.sets.get(&token.policies)
             && acl
                 .expires_at()
                 .is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
         {
             return Ok(acl);
         }
+        let before = self.compiled.changes.load(Ordering::SeqCst);
         let acl = Arc::new(self.compile(&token.policies, now).await?);
-        self.compiled.0.insert(token.policies.clone(), acl.clone());
+        self.compiled
+            .sets
+            .insert(token.policies.clone(), acl.clone());
+        if self.compiled.changes.load(Ordering::SeqCst) != before {
+            self.compiled.sets.remove(&token.policies);
+        }
         Ok(acl)
     }
 

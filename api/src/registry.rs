@@ -72,11 +72,7 @@ pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
 }
 
 /// Makes the engine of a mount.
-pub async fn open(
-    path: &str,
-    kind: &str,
-    env: MountEnvironment,
-) -> Result<Arc<dyn Mounted>, ApiError> {
+pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mounted>, ApiError> {
     match (path.starts_with("auth/"), kind) {
         (false, "system") => Ok(mounted(crate::sys::Sys)),
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),

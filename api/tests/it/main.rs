@@ -13,6 +13,7 @@ mod approle_secret_ids;
 mod audit;
 mod audit_canary;
 mod cubbyhole;
+mod interleaved;
 mod leases;
 mod lockout;
 mod mounts;

@@ -79,7 +79,7 @@ async fn a_root_is_what_it_was_asked_to_be() {
     files.write("cert.pem", text(certificate));
     let key = files.openssl("pkey -in key.pem -pubout");
     assert_eq!(key, files.openssl("x509 -in cert.pem -noout -pubkey"));
-    files.openssl("verify -CAfile cert.pem cert.pem");
+    files.openssl("verify -attime 1800000060 -CAfile cert.pem cert.pem");
 }
 
 #[tokio::test]
@@ -387,8 +387,39 @@ async fn the_request_of_an_intermediate_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn requests_are_signed_with_the_algorithm_asked_for() {
+    let pki = Pki::empty().await;
+    pki.ok("keys/generate/internal", json!({"key_name": "rsa"}))
+        .await;
+    let ec = json!({"key_type": "ec", "key_bits": 521, "key_name": "ec"});
+    pki.ok("keys/generate/internal", ec).await;
+    for (key, bits, pss, algorithm) in [
+        ("rsa", 0, false, "sha256WithRSAEncryption"),
+        ("rsa", 384, false, "sha384WithRSAEncryption"),
+        ("rsa", 512, true, "rsassaPss"),
+        ("ec", 256, false, "ecdsa-with-SHA512"),
+    ] {
+        let request = json!({
+            "common_name": "Int",
+            "key_ref": key,
+            "signature_bits": bits,
+            "use_pss": pss,
+        });
+        let csr = pki.ok("intermediate/generate/existing", request).await;
+        let files = Files::new();
+        files.write("csr.pem", text(&csr["csr"]));
+        let shown = files.openssl("req -in csr.pem -noout -text -verify");
+        assert!(shown.contains(algorithm), "{algorithm}\n{shown}");
+        assert_eq!(shown.contains("Hash Algorithm: SHA512"), pss, "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn an_intermediate_is_signed_as_asked() {
     let pki = Pki::start().await;
+    let short =
+        json!({"common_name": "Short", "key_type": "ec", "issuer_name": "short", "ttl": "9h"});
+    let short = pki.ok("root/generate/internal", short).await["certificate"].clone();
     let request = json!({"common_name": "csr", "organization": "CSR", "key_type": "ec"});
     let csr = pki.ok("intermediate/generate/internal", request).await["csr"].clone();
     let request = json!({
@@ -401,7 +432,7 @@ async fn an_intermediate_is_signed_as_asked() {
         "ttl": "999999h",
         "format": "pem_bundle",
     });
-    let (status, body) = pki.write("issuer/root/sign-intermediate", request).await;
+    let (status, body) = pki.write("issuer/short/sign-intermediate", request).await;
     assert_eq!(status, 200, "{body}");
     let data = &body["data"];
     let chain: Vec<String> = data["ca_chain"]
@@ -411,9 +442,9 @@ async fn an_intermediate_is_signed_as_asked() {
         .map(text)
         .collect();
     assert_eq!(chain.len(), 2);
-    assert_eq!(chain[1], pki.root);
+    assert_eq!(json!(chain[1]), short);
     assert_eq!(text(&data["certificate"]), chain.join("\n"));
-    assert_eq!(data["issuing_ca"], pki.root);
+    assert_eq!(data["issuing_ca"], short);
     let text_of = shown(&json!(chain[0]), "-text -nameopt RFC2253");
     for part in [
         "Subject: CN=Int\n",
@@ -464,8 +495,11 @@ async fn an_intermediate_is_signed_as_asked() {
 async fn a_self_issued_certificate_is_signed_by_another_authority() {
     let pki = Pki::start().await;
     let other = Pki::start().await;
-    let leaf = other.issue("a.example.com").await;
-    let certificate = json!({"certificate": other.root});
+    let root = json!({"common_name": "Other", "key_type": "ec", "issuer_name": "other"});
+    let old = text(&other.ok("root/generate/internal", root).await["certificate"]);
+    let leaf = json!({"common_name": "a.example.com", "ttl": "1h"});
+    let leaf = other.ok("issuer/other/issue/web", leaf).await;
+    let certificate = json!({ "certificate": old });
     let signed = pki.ok("root/sign-self-issued", certificate.clone()).await;
     assert_eq!(signed["issuing_ca"], pki.root);
     let files = Files::new();
@@ -481,7 +515,7 @@ async fn a_self_issued_certificate_is_signed_by_another_authority() {
         1
     );
 
-    let twice = format!("{0}\n{0}\n", other.root);
+    let twice = format!("{0}\n{0}\n", old);
     for (certificate, text) in [
         (json!(""), "certificate could not be PEM-decoded"),
         (
@@ -502,7 +536,7 @@ async fn a_self_issued_certificate_is_signed_by_another_authority() {
     pki.ok("root/generate/internal", rsa).await;
     pki.ok("issuer/rsa/sign-self-issued", certificate).await;
     let strict = json!({
-        "certificate": other.root,
+        "certificate": old,
         "require_matching_certificate_algorithms": true,
     });
     let refused = pki.refused("issuer/rsa/sign-self-issued", strict).await;

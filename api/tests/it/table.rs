@@ -170,7 +170,7 @@ async fn routes_that_take_a_wrapping_token_take_no_other() {
     let text = "error validating wrapping token: token is empty";
     let refused = [(403, text.to_owned()), unknown.clone(), unknown];
     for (mount, _, route) in routes(&mounts) {
-        if !BY_WRAPPING_TOKEN.contains(&route.path) {
+        if !takes_wrapping_token(&route) {
             continue;
         }
         let mut answers = Vec::new();
@@ -302,6 +302,7 @@ const WITHOUT_TOKEN: &[&str] = &[
     "system unauthenticated Read wrapping/lookup",
     "system unauthenticated Write wrapping/lookup",
     // What relying parties need: certificates, chains, revocations. All of it is public.
+    "pki unauthenticated List issuers",
     "pki unauthenticated Read ca",
     "pki unauthenticated Read ca/pem",
     "pki unauthenticated Read ca_chain",
@@ -328,6 +329,9 @@ const WITHOUT_TOKEN: &[&str] = &[
     "pki unauthenticated Read issuer/{issuer_ref}/crl/delta/pem",
     "pki unauthenticated Read issuer/{issuer_ref}/crl/der",
     "pki unauthenticated Read issuer/{issuer_ref}/crl/pem",
+    "pki unauthenticated Read issuer/{issuer_ref}/der",
+    "pki unauthenticated Read issuer/{issuer_ref}/json",
+    "pki unauthenticated Read issuer/{issuer_ref}/pem",
     "pki unauthenticated Read ocsp/{request:path}",
     "pki unauthenticated Write ocsp",
     // Logins.

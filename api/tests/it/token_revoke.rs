@@ -201,10 +201,11 @@ async fn a_chain_of_ten_thousand_goes_with_its_first() {
     assert_only_root_is_left(&server).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn no_child_survives_that_is_made_while_its_parent_goes() {
-    let server = Arc::new(Server::with_makers().await);
-    for _ in 0..20 {
+    for seed in 0..20 {
+        let server = Server::start_interleaved(seed).await.and_makers().await;
+        let server = Arc::new(server);
         let parent = server.maker().await;
         let child = server.token(&parent, json!({})).await;
         let mut makers = tokio::task::JoinSet::new();
@@ -229,6 +230,73 @@ async fn no_child_survives_that_is_made_while_its_parent_goes() {
             assert!(!server.works(token).await);
         }
         assert_only_root_is_left(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tree_is_dead_as_a_whole_before_it_is_gone_piece_by_piece() {
+    for seed in 0..10 {
+        let server = Server::start_interleaved(seed).await.and_makers().await;
+        let server = Arc::new(server);
+        let parent = server.maker().await;
+        let mut family = vec![parent.clone()];
+        for _ in 0..8 {
+            family.push(server.token(&parent, json!({})).await);
+        }
+        let revoking = tokio::spawn({
+            let (server, parent) = (server.clone(), parent.clone());
+            async move { revoke(&server, &parent).await }
+        });
+        let core = server.node.core().unwrap();
+        let mut is_dead = false;
+        while !revoking.is_finished() {
+            for token in &family {
+                let found = core.tokens.lookup(token, server.node.now()).await.unwrap();
+                assert!(!is_dead || found.is_none(), "one of them outlives another");
+                is_dead |= found.is_none();
+            }
+            tokio::task::yield_now().await;
+        }
+        revoking.await.unwrap();
+        assert!(is_dead);
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_makes_nothing_more_not_even_orphans() {
+    for seed in 0..20 {
+        let server = Server::start_interleaved(seed).await.and_makers().await;
+        let server = Arc::new(server);
+        let maker = server.maker().await;
+        let mut makers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (server, maker) = (server.clone(), maker.clone());
+            makers.spawn(async move {
+                while server.write(&maker, CREATE_ORPHAN, json!({})).await.0 == 200 {}
+            });
+        }
+        tokio::task::yield_now().await;
+        revoke(&server, &maker).await;
+        let core = server.node.core().unwrap();
+        let made = core.tokens.count().await.unwrap();
+        makers.join_all().await;
+        assert_eq!(core.tokens.count().await.unwrap(), made, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn no_lookup_keeps_a_token_in_memory_that_was_revoked_meanwhile() {
+    for seed in 0..40 {
+        let server = Arc::new(Server::start_interleaved(seed).await);
+        let token = server.token(ROOT, json!({"policies": ["default"]})).await;
+        let mut lookups = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (server, token) = (server.clone(), token.clone());
+            lookups.spawn(async move { server.works(&token).await });
+        }
+        revoke(&server, &token).await;
+        lookups.join_all().await;
+        assert!(!server.works(&token).await, "seed {seed}");
     }
 }
 

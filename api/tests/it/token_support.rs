@@ -19,10 +19,13 @@ path "auth/token/*" { capabilities = ["create", "update", "read", "delete", "lis
 impl Server {
     /// With the policies `maker` and `sudo-maker`.
     pub(crate) async fn with_makers() -> Self {
-        let server = Self::start().await;
-        server.policy("maker", MAKER).await;
-        server.policy("sudo-maker", SUDO_MAKER).await;
-        server
+        Self::start().await.and_makers().await
+    }
+
+    pub(crate) async fn and_makers(self) -> Self {
+        self.policy("maker", MAKER).await;
+        self.policy("sudo-maker", SUDO_MAKER).await;
+        self
     }
 
     pub(crate) async fn policy(&self, name: &str, text: &str) {

@@ -104,9 +104,9 @@ async fn race(server: &Arc<Server>, requests: Vec<Call>) -> Vec<(u16, Value)> {
     running.join_all().await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn sixty_four_requests_at_once_get_exactly_the_uses_there_are() {
-    let server = Arc::new(Server::with_makers().await);
+    let server = Arc::new(Server::start_interleaved(1).await);
     server
         .policy(
             "writer",
@@ -114,12 +114,13 @@ async fn sixty_four_requests_at_once_get_exactly_the_uses_there_are() {
         )
         .await;
     let role = json!({"allowed_policies": ["a"]});
-    for num_uses in [1, 2, 7, 40, 64, 100] {
-        for kind in 0..4 {
+    for num_uses in [1, 7, 100] {
+        for kind in 0..5 {
             let policy = if kind == 3 { "writer" } else { "default" };
             let token = counted(&server, policy, num_uses).await;
             let request = |number: usize| match kind {
-                // A read, a write in one commit, a refusal, a handler that reads before it writes.
+                // A read, a write in one commit, a refusal, a handler that reads before it writes,
+                // and one that meets the other uses after its own was written.
                 0 => call(Op::Read, "auth/token/lookup-self", &token, Value::Null),
                 1 => call(
                     Op::Write,
@@ -128,7 +129,8 @@ async fn sixty_four_requests_at_once_get_exactly_the_uses_there_are() {
                     json!({"a": 1}),
                 ),
                 2 => call(Op::Read, "sys/mounts", &token, Value::Null),
-                _ => call(Op::Write, "auth/token/roles/same", &token, role.clone()),
+                3 => call(Op::Write, "auth/token/roles/same", &token, role.clone()),
+                _ => call(Op::Write, "auth/token/renew-self", &token, Value::Null),
             };
             let answers = race(&server, (0..64).map(request).collect()).await;
             let let_in = answers
@@ -138,7 +140,12 @@ async fn sixty_four_requests_at_once_get_exactly_the_uses_there_are() {
             let expected = usize::try_from(num_uses).unwrap().min(64);
             assert_eq!(let_in, expected, "{num_uses} uses, kind {kind}");
             for (status, body) in answers {
-                assert!([200, 204, 403].contains(&status), "{status} {body}");
+                let text = body["errors"][0].as_str().unwrap_or_default();
+                let is_last = text == "token not found";
+                assert!(
+                    [200, 204, 403].contains(&status) || is_last,
+                    "{status} {body}"
+                );
             }
             let left = server.lookup(&token).await;
             match num_uses {
@@ -149,10 +156,11 @@ async fn sixty_four_requests_at_once_get_exactly_the_uses_there_are() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn a_use_is_written_before_a_handler_that_cannot_take_back_what_it_does() {
-    let server = Arc::new(Server::with_makers().await);
-    for _ in 0..10 {
+    for seed in 0..10 {
+        let server = Server::start_interleaved(seed).await.and_makers().await;
+        let server = Arc::new(server);
         let victims: Vec<String> = {
             let mut victims = Vec::new();
             for _ in 0..16 {

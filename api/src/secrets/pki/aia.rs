@@ -3,6 +3,7 @@
 use signet_pki::issuer::AiaUrls;
 
 use crate::error::ApiError;
+use crate::params::CommaList;
 use crate::secrets::pki::records::{AiaConfig, ClusterConfig, IssuerRecord};
 
 /// The template that stands for the id of the issuer.
@@ -16,6 +17,15 @@ pub(super) const NO_URLS: &str = "This mount hasn't configured any authority inf
     to validate revocation status of certificates. Consider updating /config/urls or the newly \
     generated issuer with this information.";
 
+/// The lists that a request gives.
+#[derive(Debug)]
+pub(super) struct GivenUrls {
+    pub(super) issuing_certificates: Option<CommaList>,
+    pub(super) crl_distribution_points: Option<CommaList>,
+    pub(super) delta_crl_distribution_points: Option<CommaList>,
+    pub(super) ocsp_servers: Option<CommaList>,
+}
+
 impl IssuerRecord {
     /// The URLs of the issuer's certificates: its own, or else those of the mount. Its delta CRLs
     /// alone are not enough to count as its own.
@@ -28,6 +38,26 @@ impl IssuerRecord {
 }
 
 impl AiaConfig {
+    /// Takes over the lists that are given; the others stay.
+    pub(super) fn change(&mut self, given: GivenUrls) {
+        for (list, given) in [
+            (&mut self.issuing_certificates, given.issuing_certificates),
+            (
+                &mut self.crl_distribution_points,
+                given.crl_distribution_points,
+            ),
+            (
+                &mut self.delta_crl_distribution_points,
+                given.delta_crl_distribution_points,
+            ),
+            (&mut self.ocsp_servers, given.ocsp_servers),
+        ] {
+            if let Some(CommaList(urls)) = given {
+                *list = urls;
+            }
+        }
+    }
+
     /// Does it make a certificate point to anything but delta CRLs?
     pub(super) fn has_urls(&self) -> bool {
         !(self.issuing_certificates.is_empty()
@@ -159,12 +189,11 @@ pub(super) fn is_url(text: &str) -> bool {
 fn is_authority(text: &str) -> bool {
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     // An address in brackets has colons of its own.
-    let (name, after) = match host.split_once(']') {
-        Some((address, after)) => (address.strip_prefix('['), after),
-        None => {
-            let end = host.find(':').unwrap_or(host.len());
-            (host.get(..end), host.get(end..).unwrap_or_default())
-        }
+    let (name, after) = if let Some((address, after)) = host.split_once(']') {
+        (address.strip_prefix('['), after)
+    } else {
+        let end = host.find(':').unwrap_or(host.len());
+        (host.get(..end), host.get(end..).unwrap_or_default())
     };
     let port_is_number = after.is_empty()
         || after

@@ -249,9 +249,7 @@ impl<'s> Draft<'s> {
             .filter(|placed| !placed.existed && !self.key_of(&placed.id).is_empty())
             .map(|placed| placed.id.clone())
             .collect();
-        let Some(first) = keyed.first() else {
-            return None;
-        };
+        let first = keyed.first()?;
         if self.issuers_config.default.is_empty() {
             self.issuers_config.default.clone_from(first);
             return (keyed.len() > 1).then(|| {

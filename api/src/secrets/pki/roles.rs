@@ -148,8 +148,6 @@ params! {
     pub(super) struct RoleParams {
         /// Name of the role.
         name: String,
-        /// Ignored; kept for old clients.
-        backend: Option<String>,
         /// Reference to the issuer of certificates of this role.
         issuer_ref: Option<String>,
         /// Lifetime where a request does not say; 0 for the mount's default.
@@ -253,6 +251,10 @@ params! {
         /// permit, ttl-limited, forbid, or an RFC 3339 time.
         not_after_bound: Option<String>,
     }
+    ignored {
+        /// Kept for old clients.
+        backend: String,
+    }
 }
 
 /// What becomes of a duration.
@@ -293,7 +295,6 @@ impl RoleParams {
     /// Puts what was given into `role`.
     fn apply(self, role: &mut Role) -> Result<(), FieldError> {
         set(&mut role.issuer_ref, self.issuer_ref);
-        let _ = self.backend;
         let default = Role::default();
         self.ttl.apply(&mut role.ttl_secs, default.ttl_secs);
         self.max_ttl

@@ -41,20 +41,20 @@ impl Endpoint for Sign {
         let (issuer, signer) = Pki::signing_issuer(&state, &params.issuer_ref)?;
         let vetted = vet::reissue(&certificate, signer)
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        let signing = key_family(signer.public_key().kind());
+        let own = key_family(signer.public_key().kind());
         let submitted = key_family(certificate.public_key().kind());
-        if params.require_matching_certificate_algorithms && signing != submitted {
+        if params.require_matching_certificate_algorithms && own != submitted {
             return Err(ApiError::bad_request(format!(
-                "signing certificate's public key algorithm ({signing}) does not match submitted \
+                "signing certificate's public key algorithm ({own}) does not match submitted \
                  certificate's ({submitted}), and require_matching_certificate_algorithms is true"
             )));
         }
-        let signed = cx
+        let reissued = cx
             .engine
             .sign_with_serial(vetted, signer, certificate.serial())
             .await?;
         Reply::data(json!({
-            "certificate": signed.to_pem_without_newline(),
+            "certificate": reissued.to_pem_without_newline(),
             "issuing_ca": issuer.link.trimmed_pem(),
         }))
     }

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::params::{CommaList, NoParams, params};
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
+use crate::secrets::pki::aia::GivenUrls;
 use crate::secrets::pki::records::{AiaConfig, URLS_CONFIG};
 
 pub(in crate::secrets::pki) struct Read;
@@ -56,25 +57,12 @@ impl Endpoint for Write {
             .as_ref()
             .map_or(Expect::Absent, |stored| Expect::Version(stored.version));
         let mut config = stored.map(|stored| stored.value).unwrap_or_default();
-        for (list, given) in [
-            (
-                &mut config.issuing_certificates,
-                params.issuing_certificates,
-            ),
-            (
-                &mut config.crl_distribution_points,
-                params.crl_distribution_points,
-            ),
-            (
-                &mut config.delta_crl_distribution_points,
-                params.delta_crl_distribution_points,
-            ),
-            (&mut config.ocsp_servers, params.ocsp_servers),
-        ] {
-            if let Some(CommaList(urls)) = given {
-                *list = urls;
-            }
-        }
+        config.change(GivenUrls {
+            issuing_certificates: params.issuing_certificates,
+            crl_distribution_points: params.crl_distribution_points,
+            delta_crl_distribution_points: params.delta_crl_distribution_points,
+            ocsp_servers: params.ocsp_servers,
+        });
         if let Some(enable) = params.enable_templating {
             config.enable_templating = enable;
         }

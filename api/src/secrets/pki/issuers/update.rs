@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::params::{CommaList, params};
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
+use crate::secrets::pki::aia::GivenUrls;
 use crate::secrets::pki::authorities::Draft;
 use crate::secrets::pki::format::key_family;
 use crate::secrets::pki::names::check_issuer_name;
@@ -143,22 +144,12 @@ async fn store(
 
 /// The issuer's own URLs; `None` where it has none and the mount's apply.
 fn change_urls(mut aia: AiaConfig, params: UpdateParams) -> Result<Option<AiaConfig>, ApiError> {
-    for (list, given) in [
-        (&mut aia.issuing_certificates, params.issuing_certificates),
-        (
-            &mut aia.crl_distribution_points,
-            params.crl_distribution_points,
-        ),
-        (
-            &mut aia.delta_crl_distribution_points,
-            params.delta_crl_distribution_points,
-        ),
-        (&mut aia.ocsp_servers, params.ocsp_servers),
-    ] {
-        if let Some(CommaList(urls)) = given {
-            *list = urls;
-        }
-    }
+    aia.change(GivenUrls {
+        issuing_certificates: params.issuing_certificates,
+        crl_distribution_points: params.crl_distribution_points,
+        delta_crl_distribution_points: params.delta_crl_distribution_points,
+        ocsp_servers: params.ocsp_servers,
+    });
     if let Some(enable) = params.enable_aia_url_templating {
         aia.enable_templating = enable;
     }

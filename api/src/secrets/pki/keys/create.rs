@@ -26,6 +26,8 @@ params! {
         key_type: String = "rsa".into(),
         /// Size of the key; 0 for the type's default.
         key_bits: i64,
+        /// Reference to a key of an external key manager, for `kms`.
+        external_key_ref: String,
     }
 }
 
@@ -45,7 +47,13 @@ impl Endpoint for Generate {
     async fn handle(cx: Cx<'_, Pki>, params: GenerateParams) -> Result<Reply, ApiError> {
         let place = cx.relative_path().rsplit('/').next().unwrap_or_default();
         if place == "kms" {
-            return Err(ApiError::bad_request(NO_KMS));
+            return Err(ApiError::bad_request(
+                if params.external_key_ref.is_empty() {
+                    "\"external_key_ref\" is required for kms typed key generation"
+                } else {
+                    NO_KMS
+                },
+            ));
         }
         let state = cx.engine.state.state().await?;
         let mut draft = Draft::new(cx.engine, &state, cx.now);
