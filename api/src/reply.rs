@@ -231,9 +231,10 @@ impl Reply {
         if keys.is_empty() {
             return Err(ApiError::not_found());
         }
-        let mut data = Map::new();
-        data.insert("keys".into(), keys.into());
-        Ok(Self::map(data))
+        Ok(Self::map(Map::from_iter([(
+            "keys".to_owned(),
+            Value::from(keys),
+        )])))
     }
 
     #[must_use]
