@@ -93,6 +93,20 @@ impl Leases {
         self.records.put_record(batch, id, lease)
     }
 
+    /// How many leases there are, those that ended and were not swept yet among them.
+    pub async fn count(&self) -> Result<u64, StorageError> {
+        let mut count = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.records.keys("", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            count += u64::try_from(page.len()).unwrap_or(0);
+            after = Some(last.clone());
+        }
+    }
+
     pub fn delete(&self, batch: &mut Batch, id: &str, lease: &LeaseRecord) {
         self.by_time.delete(batch, &time_key(lease.expires_at, id));
         if let Some(holder) = lease.holder() {

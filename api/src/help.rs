@@ -42,16 +42,24 @@ pub(crate) fn openapi(engine: &dyn Mounted, path: &str, version: &str) -> Value 
     add_paths(&mut paths, &place, &engine.rows(), |route| {
         path.is_empty() || Some(route.path) == pattern
     });
-    document(version, paths)
+    document(version, &paths)
 }
 
 fn path_text(path: &str, pattern: &str, rows: &[RowInfo]) -> String {
-    let matching: Vec<(&RowInfo, Op)> = rows
+    let mut matching: Vec<(&RowInfo, Op)> = rows
         .iter()
         .flat_map(|row| row.routes.iter().map(move |route| (row, route)))
         .filter(|(_, route)| route.path == pattern)
         .map(|(row, route)| (row, route.op))
         .collect();
+    // What a path is for shows best in what it is written with.
+    matching.sort_by_key(|(_, op)| match op {
+        Op::Write => 0,
+        Op::Read => 1,
+        Op::List => 2,
+        Op::Patch => 3,
+        Op::Delete | Op::Help => 4,
+    });
     let synopsis = matching.first().map_or("", |(row, _)| row.help);
     let mut out = format!(
         "Request:        {path}\nMatching Route: {}\n\n{}\n\n## PARAMETERS\n",

@@ -17,6 +17,7 @@ mod help;
 pub mod in_flight;
 pub mod json;
 pub mod lockout;
+pub mod metrics;
 pub mod mount;
 pub mod node;
 pub mod offload;

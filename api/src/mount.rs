@@ -179,7 +179,7 @@ impl std::fmt::Debug for MountTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MountTable")
             .field("paths", &self.by_path.load().keys())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

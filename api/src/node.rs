@@ -1,16 +1,17 @@
 //! The server as a whole: sealed or unsealed, its storage, clock and settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use signet_storage::{Backend, Sealed, Unsealed, View};
 
-use crate::audit::Broker;
+use crate::audit::{Broker, DeclaredDevice, declared};
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::lockout::{LockoutSettings, Lockouts};
+use crate::metrics::Metrics;
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
 use crate::policy::PolicyStore;
@@ -53,6 +54,8 @@ pub struct Node {
     pub storage: Arc<dyn Backend>,
     pub ceremonies: crate::seal::Ceremonies,
     pub in_flight: InFlight,
+    pub metrics: Metrics,
+    declared_audit: OnceLock<Vec<DeclaredDevice>>,
     core: ArcSwapOption<Core>,
     /// Sealing and unsealing take turns.
     changing: tokio::sync::Mutex<()>,
@@ -97,6 +100,8 @@ impl Node {
             storage: backend,
             ceremonies: crate::seal::Ceremonies::default(),
             in_flight: InFlight::default(),
+            metrics: Metrics::default(),
+            declared_audit: OnceLock::new(),
             core: ArcSwapOption::empty(),
             changing: tokio::sync::Mutex::new(()),
         })
@@ -118,6 +123,16 @@ impl Node {
         self.environment.rng.as_ref()
     }
 
+    /// Devices that must log whenever the server is in service. To be called before that.
+    ///
+    /// # Errors
+    /// When it was called before.
+    pub fn declare_audit_devices(&self, devices: Vec<DeclaredDevice>) -> Result<(), ApiError> {
+        self.declared_audit
+            .set(devices)
+            .map_err(|_| ApiError::internal("audit devices are declared twice"))
+    }
+
     /// Brings the server into service with an opened store.
     pub async fn start(&self, store: Arc<Unsealed>) -> Result<Arc<Core>, ApiError> {
         let _changing = self.changing.lock().await;
@@ -131,6 +146,8 @@ impl Node {
             ..
         } = &self.settings;
         crate::sys::note_version(&core, version, build_date, self.now()).await?;
+        let declared_audit = self.declared_audit.get();
+        declared::enable(self, &core, declared_audit.map_or(&[], Vec::as_slice)).await?;
         self.core.store(Some(core.clone()));
         tracing::info!(cluster.name = %core.cluster.name, "unsealed");
         Ok(core)

@@ -9,7 +9,7 @@ use crate::params::{Field, FieldKind};
 use crate::route::capture_names;
 
 /// A whole document around `paths`.
-pub(crate) fn document(version: &str, paths: Map<String, Value>) -> Value {
+pub(crate) fn document(version: &str, paths: &Map<String, Value>) -> Value {
     json!({
         "openapi": "3.0.2",
         "info": {

@@ -3,6 +3,7 @@
 //! route → token → policy (`Permit`) → audit → handler → tokens and wrapping → audit → answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -107,12 +108,14 @@ impl Node {
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
         let call = Arc::new(call);
         let _counted = self.in_flight.enter(&call, self.now());
+        let began = Instant::now();
         let mut rate_headers = Vec::new();
         let mut response = match self.admit(&call, &mut rate_headers).await {
             Ok(()) => self.attempts(&call).await,
             Err(error) => Response::error(&error, false),
         };
         response.headers.append(&mut rate_headers);
+        self.metrics.request_handled(began.elapsed());
         response
     }
 
@@ -130,6 +133,7 @@ impl Node {
         let Some(refusal) = verdict.refusal else {
             return Ok(());
         };
+        self.metrics.rate_limit_violated(&refusal.quota);
         if refusal.audited {
             let mount = crate::sys::sealed_mount();
             let request = self.request(call.clone(), mount, Some(core.clone()));

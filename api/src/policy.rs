@@ -96,15 +96,25 @@ impl PolicyStore {
 
     /// What a token may do, by the current text of its policies.
     pub async fn acl(&self, token: &Token, now: Timestamp) -> Result<Arc<Acl>, ApiError> {
-        if let Some(acl) = self.compiled.0.get(&token.policies)
-            && acl
-                .expires_at()
-                .is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
-        {
-            return Ok(acl);
+        let is_current = |acl: &Acl| {
+            let end = acl.expires_at();
+            end.is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
+        };
+        let cache = &self.compiled.0;
+        if let Some(acl) = cache.get(&token.policies) {
+            if is_current(&acl) {
+                return Ok(acl);
+            }
+            cache.remove(&token.policies);
         }
+        // A change of policies while they are compiled takes the guard's place away: what was
+        // compiled before the change is never kept.
+        let guard = match cache.get_value_or_guard_async(&token.policies).await {
+            Ok(acl) => return Ok(acl),
+            Err(guard) => guard,
+        };
         let acl = Arc::new(self.compile(&token.policies, now).await?);
-        self.compiled.0.insert(token.policies.clone(), acl.clone());
+        let _ = guard.insert(acl.clone());
         Ok(acl)
     }
 

@@ -83,11 +83,34 @@ pub fn go_duration_short(secs: u64) -> String {
 /// Seconds as Go prints a `time.Duration`: `768h0m0s`, `1m30s`, `0s`.
 #[must_use]
 pub fn go_duration(secs: u64) -> String {
-    let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
+    go_duration_nanos(secs.saturating_mul(1_000_000_000))
+}
+
+/// Nanoseconds as Go prints a `time.Duration`: `0s`, `250ms`, `1.5s`, `1h0m0s`.
+#[must_use]
+pub fn go_duration_nanos(nanos: u64) -> String {
+    let (unit, name) = match nanos {
+        0 => return "0s".into(),
+        1..1_000 => (1, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let whole = nanos / unit;
+    let digits = unit.ilog10();
+    let width = usize::try_from(digits).unwrap_or(0);
+    let fraction = format!("{:0width$}", nanos % unit);
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    let (hours, minutes) = (whole / 3600, whole / 60 % 60);
+    if unit < 1_000_000_000 || whole < 60 {
+        return format!("{whole}{dot}{fraction}{name}");
+    }
+    let rest = format!("{minutes}m{}{dot}{fraction}s", whole % 60);
+    if hours > 0 {
+        format!("{hours}h{rest}")
+    } else {
+        rest
     }
 }
 
@@ -159,9 +182,20 @@ mod tests {
     }
 
     #[test]
-    fn prints_all_parts_of_durations_below_the_first() {
-        let printed = [0, 59, 60, 3600, 2_764_800].map(go_duration);
-        assert_eq!(printed, ["0s", "59s", "1m0s", "1h0m0s", "768h0m0s"]);
+    fn prints_durations_as_go_does() {
+        let printed = [
+            0,
+            1,
+            1_500,
+            250_000_000,
+            1_500_000_000,
+            60_000_000_000,
+            3_600_000_000_000,
+        ];
+        assert_eq!(
+            printed.map(go_duration_nanos),
+            ["0s", "1ns", "1.5µs", "250ms", "1.5s", "1m0s", "1h0m0s"]
+        );
     }
 
     #[test]

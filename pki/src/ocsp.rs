@@ -43,12 +43,19 @@ pub enum CertStatus {
 
 /// The answer about one certificate.
 #[derive(Clone, Debug)]
-pub struct OcspResponse<'a> {
+pub struct SingleResponse<'a> {
     pub cert_id: &'a CertId,
     pub status: CertStatus,
-    pub produced_at: UnixTime,
     pub this_update: UnixTime,
     pub next_update: Option<UnixTime>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub struct OcspResponse<'a> {
+    /// In the order of the request.
+    pub responses: &'a [SingleResponse<'a>],
+    pub produced_at: UnixTime,
     /// Content of the request's nonce extension, to repeat it.
     pub nonce: Option<&'a [u8]>,
     /// `None` for the default of the issuer's key. PSS becomes PKCS #1 v1.5 with the same hash.
@@ -88,6 +95,12 @@ impl OcspRequest {
 }
 
 impl CertId {
+    /// As it was asked.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Whether the certificate asked about bears the name and key of this issuer. False if the
     /// hash is not known.
     #[must_use]
@@ -113,7 +126,11 @@ impl OcspResponse<'_> {
                 writer.raw(issuer.certificate().subject_der());
             });
             writer.generalized_time(self.produced_at);
-            writer.sequence(|writer| writer.sequence(|writer| self.write_single(writer)));
+            writer.sequence(|writer| {
+                for response in self.responses {
+                    writer.sequence(|writer| response.write(writer));
+                }
+            });
             if let Some(nonce) = self.nonce {
                 let extension = RawExtension {
                     oid: oid::OCSP_NONCE,
@@ -144,8 +161,10 @@ impl OcspResponse<'_> {
         });
         Ok(response.into_bytes())
     }
+}
 
-    fn write_single(&self, writer: &mut Writer) {
+impl SingleResponse<'_> {
+    fn write(&self, writer: &mut Writer) {
         writer.raw(&self.cert_id.der);
         match self.status {
             CertStatus::Good => writer.primitive(tag::implicit(0), &[]),
@@ -183,6 +202,8 @@ fn read_cert_id(der: &[u8]) -> Result<CertId, Malformed> {
 pub const MALFORMED_REQUEST: &[u8] = &[0x30, 3, 0x0a, 1, 1];
 /// Response when answering failed.
 pub const INTERNAL_ERROR: &[u8] = &[0x30, 3, 0x0a, 1, 2];
+/// Response when there is too much to do now.
+pub const TRY_LATER: &[u8] = &[0x30, 3, 0x0a, 1, 3];
 /// Response when nobody here may answer.
 pub const UNAUTHORIZED: &[u8] = &[0x30, 3, 0x0a, 1, 6];
 
@@ -204,11 +225,13 @@ mod tests {
         assert_eq!(request.nonce, None);
         let nonce = [4, 2, 0xab, 0xcd];
         let response = OcspResponse {
-            cert_id: &request.cert_ids[0],
-            status: CertStatus::Good,
+            responses: &[SingleResponse {
+                cert_id: &request.cert_ids[0],
+                status: CertStatus::Good,
+                this_update: NOW,
+                next_update: None,
+            }],
             produced_at: NOW,
-            this_update: NOW,
-            next_update: None,
             nonce: Some(&nonce),
             algorithm: None,
         };

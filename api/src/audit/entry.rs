@@ -1,6 +1,4 @@
-//! The entries, one JSON object per line; the order of the fields is part of the format.
-
-use std::collections::BTreeMap;
+//! The entries, one JSON object per line.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,13 +6,19 @@ use serde_json::{Map, Value, json};
 use crate::call::Op;
 use crate::error::{ApiError, ErrorKind};
 use crate::mount::MountConfig;
+use crate::permit::Permit;
 use crate::pipeline::Request;
 use crate::reply::{Auth, Envelope, WrapInfo};
 use crate::time::Timestamp;
 use crate::token::Token;
 
 use super::Event;
+use super::client_certificate::serial_number;
 use super::device::Device;
+use super::fields::{
+    AuthPart, Entry, GrantingPolicy, MountPart, Namespace, PolicyResults, RequestPart,
+    ResponsePart, Secret, WrapPart,
+};
 use super::headers::Headers;
 use super::redaction::{Data, Redaction};
 
@@ -81,152 +85,6 @@ pub(super) fn test(id: &str, now: Timestamp) -> Result<Vec<u8>, ApiError> {
 fn line(entry: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     let bytes = crate::json::to_bytes(entry).map_err(ApiError::internal)?;
     Ok(bytes.into())
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    time: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    auth: AuthPart<'a>,
-    request: RequestPart<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<ResponsePart<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-#[derive(Default, Serialize)]
-struct AuthPart<'a> {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    client_token: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    accessor: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    display_name: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    policies: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    token_policies: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    identity_policies: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_results: Option<PolicyResults<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a BTreeMap<String, String>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    remaining_uses: u64,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    entity_id: &'a str,
-    token_type: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    token_ttl: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_issue_time: Option<String>,
-}
-
-#[derive(Serialize)]
-struct PolicyResults<'a> {
-    allowed: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    granting_policies: Vec<GrantingPolicy<'a>>,
-}
-
-#[derive(Serialize)]
-struct GrantingPolicy<'a> {
-    name: &'a str,
-    namespace_id: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Serialize)]
-struct Namespace {
-    id: &'static str,
-}
-
-#[derive(Serialize)]
-struct RequestPart<'a> {
-    id: &'a str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    client_id: String,
-    operation: &'static str,
-    #[serde(flatten)]
-    mount: Option<RequestMount<'a>>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    client_token: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    client_token_accessor: String,
-    namespace: Namespace,
-    path: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
-    remote_address: String,
-    remote_port: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wrap_ttl: Option<u64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<&'a str, Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_certificate_serial_number: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RequestMount<'a> {
-    mount_point: &'a str,
-    mount_type: &'static str,
-    mount_accessor: &'a str,
-    mount_running_version: String,
-    mount_class: &'static str,
-}
-
-#[derive(Serialize)]
-struct ResponsePart<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth: Option<AuthPart<'a>>,
-    #[serde(flatten)]
-    mount: Option<ResponseMount<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<Secret<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wrap_info: Option<WrapPart<'a>>,
-}
-
-#[derive(Serialize)]
-struct ResponseMount<'a> {
-    mount_point: &'a str,
-    mount_type: &'static str,
-    mount_accessor: &'a str,
-    mount_running_plugin_version: String,
-    mount_class: &'static str,
-}
-
-#[derive(Serialize)]
-struct Secret<'a> {
-    lease_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct WrapPart<'a> {
-    ttl: u64,
-    token: String,
-    accessor: String,
-    creation_time: &'a str,
-    creation_path: &'a str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    wrapped_accessor: String,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 const NO_TOKEN: &str = "default";
@@ -299,7 +157,7 @@ impl<'a> Parts<'a> {
     }
 
     fn policy_results(&self) -> PolicyResults<'a> {
-        let names = self.event.permit.map_or(&[][..], |p| p.granting_policies());
+        let names = self.event.permit.map_or(&[][..], Permit::granting_policies);
         PolicyResults {
             allowed: self.event.permit.is_some(),
             granting_policies: names
@@ -327,12 +185,9 @@ impl<'a> Parts<'a> {
             id: &call.id,
             client_id: token.map(|token| client_id(token)).unwrap_or_default(),
             operation: self.operation(),
-            mount: is_mounted(request).then(|| RequestMount {
-                mount_point: &request.mount.path,
-                mount_type: request.mount.kind(),
-                mount_accessor: &request.mount.record.accessor,
-                mount_running_version: running_version(request),
-                mount_class: mount_class(request),
+            mount: self.mount().map(|mount| MountPart {
+                version: Some(running_version(request)),
+                ..mount
             }),
             client_token: self.sent_token(),
             client_token_accessor: token
@@ -354,6 +209,21 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// Nothing for a path where nothing is mounted: such a request carries a stand-in.
+    fn mount(&self) -> Option<MountPart<'a>> {
+        let Request { call, mount, .. } = self.event.request;
+        let is_mounted =
+            call.path.starts_with(&mount.path) || mount.path.strip_suffix('/') == Some(&call.path);
+        is_mounted.then(|| MountPart {
+            point: &mount.path,
+            kind: mount.kind(),
+            accessor: &mount.record.accessor,
+            version: None,
+            plugin_version: None,
+            class: if mount.is_auth() { "auth" } else { "secret" },
+        })
+    }
+
     fn operation(&self) -> &'static str {
         match self.event.request.call.op {
             Op::Delete => "delete",
@@ -361,7 +231,7 @@ impl<'a> Parts<'a> {
             Op::List => "list",
             Op::Patch => "patch",
             Op::Read => "read",
-            Op::Write if self.event.permit.is_some_and(|p| p.creates()) => "create",
+            Op::Write if self.event.permit.is_some_and(Permit::creates) => "create",
             Op::Write => "update",
         }
     }
@@ -378,12 +248,9 @@ impl<'a> Parts<'a> {
             auth: answer
                 .and_then(|answer| answer.auth.as_ref())
                 .map(|auth| self.granted(auth)),
-            mount: is_mounted(request).then(|| ResponseMount {
-                mount_point: &request.mount.path,
-                mount_type: request.mount.kind(),
-                mount_accessor: &request.mount.record.accessor,
-                mount_running_plugin_version: running_version(request),
-                mount_class: mount_class(request),
+            mount: self.mount().map(|mount| MountPart {
+                plugin_version: Some(running_version(request)),
+                ..mount
             }),
             secret: (!lease_id.is_empty()).then_some(Secret { lease_id }),
             data: data.map(|data| Data {
@@ -445,20 +312,6 @@ fn shown_error(error: &ApiError, is_listed: bool) -> Option<String> {
     })
 }
 
-/// A request to a path where nothing is mounted carries a stand-in.
-fn is_mounted(request: &Request) -> bool {
-    request.call.path.starts_with(&request.mount.path)
-        || request.mount.path.strip_suffix('/') == Some(&request.call.path)
-}
-
-fn mount_class(request: &Request) -> &'static str {
-    if request.mount.is_auth() {
-        "auth"
-    } else {
-        "secret"
-    }
-}
-
 fn running_version(request: &Request) -> String {
     format!("v{}+builtin.vault", request.node.settings.version)
 }
@@ -477,46 +330,4 @@ fn client_id(token: &Token) -> String {
     let identity = format!("{}\u{1f}root", token.policies.join("\u{7f}"));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, identity.as_bytes());
     base64::engine::general_purpose::STANDARD.encode(digest)
-}
-
-/// The serial number of a DER certificate, in decimal digits.
-fn serial_number(certificate: &[u8]) -> Option<String> {
-    use der::Decode as _;
-    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
-    let bytes = certificate.tbs_certificate().serial_number().as_bytes();
-    Some(decimal(bytes))
-}
-
-/// Big-endian bytes as a decimal number.
-fn decimal(bytes: &[u8]) -> String {
-    // Least significant digit first.
-    let mut digits = vec![0_u16];
-    for byte in bytes {
-        let mut carry = u16::from(*byte);
-        for digit in &mut digits {
-            let value = *digit * 256 + carry;
-            *digit = value % 10;
-            carry = value / 10;
-        }
-        while carry > 0 {
-            digits.push(carry % 10);
-            carry /= 10;
-        }
-    }
-    digits.iter().rev().map(u16::to_string).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prints_serial_numbers_of_any_length_in_decimal() {
-        assert_eq!(decimal(&[]), "0");
-        assert_eq!(decimal(&[0x00, 0xff]), "255");
-        assert_eq!(
-            decimal(&[1, 0, 0, 0, 0, 0, 0, 0, 0]),
-            "18446744073709551616"
-        );
-    }
 }

@@ -1,7 +1,10 @@
 //! The audit log: every request and its answer, secrets hashed, before anything is answered.
 
+mod client_certificate;
+pub(crate) mod declared;
 mod device;
 mod entry;
+mod fields;
 mod headers;
 mod options;
 mod redaction;
@@ -20,6 +23,7 @@ use crate::pipeline::Request;
 use crate::reply::Envelope;
 use crate::time::Timestamp;
 
+pub use declared::DeclaredDevice;
 use device::Device;
 pub use device::DeviceRecord;
 pub use headers::HeaderSetting;

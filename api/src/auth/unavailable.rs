@@ -94,7 +94,7 @@ impl<M: Method> Endpoint for LoginBelow<M> {
     const HELP: &'static str = "Refuses every login.";
 
     async fn handle(_cx: Cx<'_, Unavailable<M>>, params: LoginParams) -> Result<Reply, ApiError> {
-        let _nobody = params.name;
+        let _ = params.name;
         Err(refused::<M>())
     }
 }

@@ -49,19 +49,13 @@ impl Node {
     pub async fn generate_root_status(&self, core: &Core) -> Result<GenerateRootStatus, ApiError> {
         let required = authority::required_shares(self, core).await?;
         let guard = self.ceremonies.generate_root.lock();
-        Ok(match guard.as_ref() {
-            None => GenerateRootStatus {
+        Ok(guard.as_ref().map_or_else(
+            || GenerateRootStatus {
                 required,
                 ..GenerateRootStatus::default()
             },
-            Some(attempt) => GenerateRootStatus {
-                nonce: attempt.nonce.clone(),
-                started: true,
-                progress: attempt.shares.len(),
-                required,
-                ..GenerateRootStatus::default()
-            },
-        })
+            |attempt| attempt.status(required),
+        ))
     }
 
     /// Begins an attempt; without `otp` a password is made.
@@ -76,18 +70,14 @@ impl Node {
                 "no recovery key exists that could authorise a root token",
             ));
         }
-        let given = match otp {
-            Some(otp) if otp.len() != OTP_LENGTH => {
-                return Err(ApiError::bad_request("OTP string has incorrect length"));
-            }
-            given => given,
-        };
-        let (otp, shown) = match given {
-            Some(otp) => (otp, Zeroizing::default()),
-            None => {
-                let made = Zeroizing::new(base62(self.rng(), OTP_LENGTH)?);
-                (made.clone(), made)
-            }
+        if otp.as_ref().is_some_and(|otp| otp.len() != OTP_LENGTH) {
+            return Err(ApiError::bad_request("OTP string has incorrect length"));
+        }
+        let (otp, shown) = if let Some(given) = otp {
+            (given, Zeroizing::default())
+        } else {
+            let made = Zeroizing::new(base62(self.rng(), OTP_LENGTH)?);
+            (made.clone(), made)
         };
         let nonce = uuid(self.rng())?;
         let mut guard = self.ceremonies.generate_root.lock();
@@ -137,18 +127,10 @@ impl Node {
                     "given key has already been provided during this generation operation",
                 ));
             }
-            match attempt.shares.take_if_complete(required) {
-                Some(shares) => shares,
-                None => {
-                    return Ok(GenerateRootStatus {
-                        nonce: attempt.nonce.clone(),
-                        started: true,
-                        progress: attempt.shares.len(),
-                        required,
-                        ..GenerateRootStatus::default()
-                    });
-                }
-            }
+            let Some(shares) = attempt.shares.take_if_complete(required) else {
+                return Ok(attempt.status(required));
+            };
+            shares
         };
         authority::verify(self, core, &complete)
             .await
@@ -173,6 +155,18 @@ impl Node {
     fn take_attempt(&self, nonce: &str) -> Option<Attempt> {
         let mut guard = self.ceremonies.generate_root.lock();
         guard.take_if(|attempt| attempt.nonce == nonce)
+    }
+}
+
+impl Attempt {
+    fn status(&self, required: u8) -> GenerateRootStatus {
+        GenerateRootStatus {
+            nonce: self.nonce.clone(),
+            started: true,
+            progress: self.shares.len(),
+            required,
+            ..GenerateRootStatus::default()
+        }
     }
 }
 

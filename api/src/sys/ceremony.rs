@@ -2,7 +2,6 @@
 //! need a token and answer an envelope.
 
 use serde::Serialize;
-use signet_storage::Batch;
 
 use crate::endpoint::Cx;
 use crate::error::ApiError;
@@ -18,13 +17,12 @@ pub(super) enum Door {
 }
 
 impl Door {
-    /// Takes the use of the caller's token before anything else: no share may be counted twice.
-    pub(super) async fn enter(cx: Cx<'_, Sys>) -> Result<Self, ApiError> {
+    pub(super) fn of(cx: Cx<'_, Sys>) -> Self {
         if cx.token.is_none() {
-            return Ok(Self::Bare);
+            Self::Bare
+        } else {
+            Self::Token
         }
-        cx.commit(Batch::default()).await?;
-        Ok(Self::Token)
     }
 
     pub(super) fn reply(self, body: impl Serialize) -> Result<Reply, ApiError> {

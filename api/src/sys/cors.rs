@@ -53,7 +53,7 @@ impl Endpoint for WriteCors {
     const HELP: &'static str = "Configure the CORS settings.";
 
     async fn handle(cx: Cx<'_, Sys>, params: CorsParams) -> Result<Reply, ApiError> {
-        let _by_origins = params.enable;
+        let _ = params.enable;
         let origins = params.allowed_origins.0;
         if origins.iter().all(String::is_empty) {
             return Err(ApiError::bad_request(

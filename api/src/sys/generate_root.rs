@@ -26,7 +26,7 @@ impl Endpoint for ReadAttempt {
         "Read the configuration and progress of the current root generation attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         door.reply(body(&cx.node.generate_root_status(cx.core()?).await?))
     }
 }
@@ -56,7 +56,7 @@ impl Endpoint for StartAttempt {
         if !params.pgp_key.is_empty() {
             return Err(pgp_unsupported());
         }
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         let otp = Some(params.otp.0).filter(|otp| !otp.is_empty());
         let status = cx.node.start_generate_root(cx.core()?, otp).await?;
         door.reply(body(&status))
@@ -76,7 +76,6 @@ impl Endpoint for CancelAttempt {
     const HELP: &'static str = "Cancels any in-progress root generation attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        Door::enter(cx).await?;
         cx.node.cancel_generate_root();
         Ok(Reply::nothing())
     }
@@ -105,7 +104,7 @@ impl Endpoint for UpdateAttempt {
 
     async fn handle(cx: Cx<'_, Sys>, params: ShareParams) -> Result<Reply, ApiError> {
         let share = params.share()?;
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         let status = cx
             .node
             .update_generate_root(cx.core()?, share, &params.nonce)

@@ -57,7 +57,7 @@ impl Endpoint for Health {
             code(unused.as_ref(), 200)?;
         }
         // Nodes of those kinds do not exist.
-        let _never_standby = (params.perfstandbyok, params.standbyok);
+        let _ = (params.perfstandbyok, params.standbyok);
         let initialized = cx.node.sealed.seal_config().await?.is_some();
         let core = cx.core().ok();
         let sealed = core.is_none();

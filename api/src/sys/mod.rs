@@ -15,6 +15,7 @@ mod internal_ui;
 mod leader;
 pub(crate) mod leases;
 mod locked_users;
+mod metrics;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -90,6 +91,7 @@ impl Engine for Sys {
         row::<leases::Tidy>(),
         row::<locked_users::List>(),
         row::<locked_users::Unlock>(),
+        row::<metrics::ReadMetrics>(),
         row::<mounts::DisableMount>(),
         row::<mounts::EnableMount>(),
         row::<mounts::ListMounts>(),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::mount::{LockoutConfig, MountConfig};
-use crate::params::{CommaList, FromField, Pairs, Params, Seconds, params};
+use crate::params::{CommaList, FromField, Pairs, Params, Seconds, params, take_field};
 use crate::reply::TokenType;
 
 params! {
@@ -103,7 +103,8 @@ pub(super) fn read_enable_config(
             ));
         }
     }
-    let _named_by_type = (given.plugin_name, given.plugin_version);
+    // The type names the engine, and there is one version of each.
+    let _ = (given.plugin_name, given.plugin_version);
     Ok(config)
 }
 
@@ -249,7 +250,7 @@ impl TuneParams {
             }
             config.user_lockout = Some(read_lockout(lockout, config.user_lockout.clone())?);
         }
-        let _there_is_one = self.plugin_version;
+        let _ = self.plugin_version;
         Ok(())
     }
 }
@@ -291,34 +292,30 @@ fn checked_token_type(given: &str) -> Result<TokenType, ApiError> {
     TokenType::parse(given).ok_or_else(|| ApiError::bad_request("invalid value for 'token_type'"))
 }
 
-params! {
-    struct LockoutParams {
-        lockout_counter_reset_duration: Option<Seconds>,
-        lockout_disable: Option<bool>,
-        lockout_duration: Option<Seconds>,
-        lockout_threshold: Option<i64>,
-    }
-}
-
 fn read_lockout(
     mut given: Map<String, Value>,
     current: Option<LockoutConfig>,
 ) -> Result<LockoutConfig, ApiError> {
-    let given =
-        LockoutParams::take(&mut given).map_err(|error| ApiError::bad_request(error.text()))?;
     let mut lockout = current.unwrap_or_default();
-    if let Some(Seconds(secs)) = given.lockout_counter_reset_duration {
+    if let Some(Seconds(secs)) = field(&mut given, "lockout_counter_reset_duration")? {
         lockout.counter_reset_secs = secs;
     }
-    if let Some(disabled) = given.lockout_disable {
+    if let Some(disabled) = field(&mut given, "lockout_disable")? {
         lockout.disabled = disabled;
     }
-    if let Some(Seconds(secs)) = given.lockout_duration {
+    if let Some(Seconds(secs)) = field(&mut given, "lockout_duration")? {
         lockout.duration_secs = secs;
     }
-    if let Some(threshold) = given.lockout_threshold {
+    if let Some(threshold) = field::<i64>(&mut given, "lockout_threshold")? {
         lockout.threshold = u64::try_from(threshold)
             .map_err(|_| ApiError::bad_request("lockout_threshold cannot be negative"))?;
     }
     Ok(lockout)
+}
+
+fn field<T: FromField>(
+    given: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<T>, ApiError> {
+    take_field(given, name).map_err(|error| ApiError::bad_request(error.text()))
 }

@@ -1,7 +1,6 @@
 //! `sys/mounts` and `sys/auth`: engines and auth methods, enabled and disabled.
 
 use serde_json::{Map, Value};
-use signet_storage::Batch;
 
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
@@ -173,9 +172,8 @@ impl Endpoint for EnableMount {
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
         config.options = Some(options);
-        let _there_is_one = (params.plugin_version, params.external_entropy_access);
-        // The use of the caller's token first: a mount must not be made twice for one request.
-        cx.commit(Batch::default()).await?;
+        // There is one version, and one source of entropy.
+        let _ = (params.plugin_version, params.external_entropy_access);
         core.mounts
             .mount(&path, &kind, config, params.local, params.seal_wrap)
             .await?;
@@ -229,7 +227,6 @@ impl Endpoint for DisableMount {
         if core.mounts.get(&path).is_none() {
             return Ok(Reply::nothing());
         }
-        cx.commit(Batch::default()).await?;
         expiry::revoke_prefix(core, &path, OnFailure::Stop, cx.now).await?;
         core.mounts.unmount(&path).await?;
         // What was handed out between the two.

@@ -38,7 +38,7 @@ impl Endpoint for OpenApi {
     const HELP: &'static str = "Generate an OpenAPI 3 document of all mounted paths.";
 
     async fn handle(cx: Cx<'_, Sys>, params: OpenApiParams) -> Result<Reply, ApiError> {
-        let _ignored = params.context;
+        let _ = params.context;
         let acl = optional_acl(cx).await?;
         let mut paths = Map::new();
         let mut described = BTreeSet::new();
@@ -72,7 +72,7 @@ impl Endpoint for OpenApi {
             };
             add_paths(&mut paths, &place, &mount.engine.rows(), |_| true);
         }
-        Reply::bare(document(&cx.node.settings.version, paths))
+        Reply::bare(document(&cx.node.settings.version, &paths))
     }
 }
 

@@ -29,7 +29,7 @@ impl Endpoint for ReadRekey {
     const HELP: &'static str = "Reads the configuration and progress of the current rekey attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         let status = cx.node.rekey_status(cx.core()?, target(cx)).await?;
         door.reply(status_body(&status))
     }
@@ -67,8 +67,8 @@ impl Endpoint for StartRekey {
     const HELP: &'static str = "Initializes a new rekey attempt.";
 
     async fn handle(cx: Cx<'_, Sys>, params: StartRekeyParams) -> Result<Reply, ApiError> {
-        let _ignored = params.stored_shares;
-        let door = Door::enter(cx).await?;
+        let _ = params.stored_shares;
+        let door = Door::of(cx);
         if params.backup && params.pgp_keys.0.is_empty() {
             return Err(ApiError::bad_request(
                 "cannot request a backup of the new keys without providing PGP keys for encryption",
@@ -111,7 +111,6 @@ impl Endpoint for CancelRekey {
     const HELP: &'static str = "Cancels any in-progress rekey.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        Door::enter(cx).await?;
         cx.node.cancel_rekey(target(cx));
         Ok(Reply::nothing())
     }
@@ -133,7 +132,7 @@ impl Endpoint for UpdateRekey {
 
     async fn handle(cx: Cx<'_, Sys>, params: ShareParams) -> Result<Reply, ApiError> {
         let share = params.share()?;
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         let step = cx
             .node
             .update_rekey(cx.core()?, target(cx), share, params.nonce())
@@ -180,7 +179,7 @@ impl Endpoint for ReadVerify {
         "Read the configuration and progress of the current rekey verification.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         door.reply(verify_body(&cx.node.verify_status(target(cx)).await?))
     }
 }
@@ -201,7 +200,7 @@ impl Endpoint for UpdateVerify {
 
     async fn handle(cx: Cx<'_, Sys>, params: ShareParams) -> Result<Reply, ApiError> {
         let share = params.share()?;
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         let step = cx
             .node
             .update_verify(cx.core()?, target(cx), share, params.nonce())
@@ -228,7 +227,7 @@ impl Endpoint for RestartVerify {
     const HELP: &'static str = "Discards the shares provided for verification; the rekey goes on.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        let door = Door::enter(cx).await?;
+        let door = Door::of(cx);
         door.reply(verify_body(&cx.node.restart_verify(target(cx)).await?))
     }
 }

@@ -63,7 +63,6 @@ impl Endpoint for Remount {
             )));
         }
         core.mounts.check_free(&to)?;
-        cx.commit(Batch::default()).await?;
         // Leases and tokens name the path that they came from.
         expiry::revoke_prefix(core, &from, OnFailure::Stop, cx.now).await?;
         core.mounts.remount(&from, &to).await?;

@@ -45,8 +45,6 @@ impl Endpoint for Rotate {
     const HELP: &'static str = "Rotates the backend encryption key used to persist data.";
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
-        // The use of the caller's token first: a rotation must not run twice for one request.
-        cx.commit(Batch::default()).await?;
         cx.node.rotate(cx.core()?).await?;
         Ok(Reply::nothing())
     }

@@ -1,7 +1,6 @@
 //! `sys/seal-status`, `sys/unseal`, `sys/seal` and `sys/step-down`.
 
 use serde_json::{Value, json};
-use signet_storage::Batch;
 use signet_storage::SealKind;
 
 use crate::call::Op;
@@ -118,8 +117,6 @@ impl Endpoint for Seal {
 
     async fn handle(cx: Cx<'_, Sys>, _params: NoParams) -> Result<Reply, ApiError> {
         if cx.core().is_ok() {
-            // The use of the caller's token while it can still be written.
-            cx.commit(Batch::default()).await?;
             cx.node.seal().await;
         }
         Ok(Reply::nothing())

@@ -38,8 +38,8 @@ impl<F: StrictFields> Strict<F> {
             None | Some(Value::Null) => Ok(0),
             Some(Value::Number(number)) => number
                 .as_i64()
-                .ok_or_else(|| self.refused(name, &format!("number {number}"), "int")),
-            Some(other) => Err(self.refused(name, kind_of(other), "int")),
+                .ok_or_else(|| Self::refused(name, &format!("number {number}"), "int")),
+            Some(other) => Err(Self::refused(name, kind_of(other), "int")),
         }
     }
 
@@ -47,7 +47,7 @@ impl<F: StrictFields> Strict<F> {
         match self.value(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(given)) => Ok(*given),
-            Some(other) => Err(self.refused(name, kind_of(other), "bool")),
+            Some(other) => Err(Self::refused(name, kind_of(other), "bool")),
         }
     }
 
@@ -55,7 +55,7 @@ impl<F: StrictFields> Strict<F> {
         match self.value(name) {
             None | Some(Value::Null) => Ok(Zeroizing::default()),
             Some(Value::String(text)) => Ok(Zeroizing::new(text.clone())),
-            Some(other) => Err(self.refused(name, kind_of(other), "string")),
+            Some(other) => Err(Self::refused(name, kind_of(other), "string")),
         }
     }
 
@@ -67,10 +67,10 @@ impl<F: StrictFields> Strict<F> {
                 .map(|value| match value {
                     Value::Null => Ok(String::new()),
                     Value::String(text) => Ok(text.clone()),
-                    other => Err(self.refused(name, kind_of(other), "string")),
+                    other => Err(Self::refused(name, kind_of(other), "string")),
                 })
                 .collect(),
-            Some(other) => Err(self.refused(name, kind_of(other), "[]string")),
+            Some(other) => Err(Self::refused(name, kind_of(other), "[]string")),
         }
     }
 
@@ -83,7 +83,7 @@ impl<F: StrictFields> Strict<F> {
         })
     }
 
-    fn refused(&self, name: &str, found: &str, wanted: &str) -> ApiError {
+    fn refused(name: &str, found: &str, wanted: &str) -> ApiError {
         ApiError::bad_request(format!(
             "failed to decode JSON input: json: cannot unmarshal {found} into Go struct field \
              {}.{name} of type {wanted}",

@@ -466,3 +466,24 @@ async fn nothing_stored_holds_a_secret_in_plain() {
         assert!(!key.contains(role_id) && !key.contains(&accessor), "{key}");
     }
 }
+
+#[tokio::test]
+async fn a_wrapped_secret_id_comes_with_its_accessor() {
+    let server = server().await;
+    role(&server, "web", json!({"role_id": "web"})).await;
+    let path = "auth/approle/role/web/secret-id";
+    let (status, body) = server.write_wrapped(ROOT, path, json!({}), 60).await;
+    assert_eq!((status, &body["data"]), (200, &Value::Null));
+    let listed = accessors(&server, "web").await.1;
+    assert_eq!(
+        body["wrap_info"]["wrapped_accessor"],
+        listed["data"]["keys"][0]
+    );
+    let token = body["wrap_info"]["token"].as_str().unwrap();
+    let unwrapped = server
+        .write(token, "sys/wrapping/unwrap", json!({}))
+        .await
+        .1;
+    let secret_id = unwrapped["data"]["secret_id"].as_str().unwrap();
+    assert_eq!(login(&server, "web", secret_id).await.0, 200);
+}

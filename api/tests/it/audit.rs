@@ -383,6 +383,37 @@ async fn a_login_is_logged_with_the_token_it_made() {
 }
 
 #[tokio::test]
+async fn of_a_wrapped_answer_only_the_wrapping_is_logged() {
+    let audited = Audited::start().await;
+    audited.enable("log", json!({})).await;
+    let data = json!({"role_id": "web", "secret_id": "sid"});
+    let server = &audited.server;
+    let answer = server
+        .write_wrapped("", "auth/approle/login", data, 60)
+        .await;
+    let (_, response) = audited.last("log");
+    let shown = &answer.1["wrap_info"];
+    let logged = &response["response"]["wrap_info"];
+    for name in ["token", "accessor", "wrapped_accessor"] {
+        let hash = audited.hash("log", shown[name].as_str().unwrap()).await;
+        assert_eq!(logged[name], hash, "{name}");
+    }
+    for name in ["ttl", "creation_time", "creation_path"] {
+        assert_eq!(logged[name], shown[name], "{name}");
+    }
+    assert_eq!(response["response"].get("data"), None);
+    let text = audited.text("log");
+    let line = text
+        .lines()
+        .find(|line| line.contains("\"wrap_info\""))
+        .unwrap();
+    assert_eq!(
+        field_order(line, "wrap_info").join(" "),
+        "ttl token accessor creation_time creation_path wrapped_accessor"
+    );
+}
+
+#[tokio::test]
 async fn refusals_are_logged_by_kind_with_their_text_hashed() {
     let audited = Audited::start().await;
     audited.enable("log", json!({})).await;

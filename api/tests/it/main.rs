@@ -1,5 +1,12 @@
 //! The API in process: memory storage, a clock that stands still, seeded randomness.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a step that fails fails the test"
+)]
+
+mod approle_commits;
 mod approle_login;
 mod approle_roles;
 mod approle_secret_ids;
@@ -11,6 +18,14 @@ mod leases;
 mod lockout;
 mod mounts;
 mod pki_chain;
+mod pki_crl;
+mod pki_fetch;
+mod pki_fixture;
+mod pki_leaf;
+mod pki_ocsp;
+mod pki_revoke;
+mod pki_roles;
+mod pki_tidy;
 mod policies;
 mod quotas;
 mod seal;

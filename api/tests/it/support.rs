@@ -7,17 +7,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::lockout::LockoutSettings;
-use signet_api::mount::{MountConfig, SystemTtl};
+use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::{SeededRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::{FixedClock, Timestamp};
 use signet_api::token::TokenRecord;
-use signet_storage::Backend;
-use signet_storage::Batch;
-use signet_storage::Engine;
-use signet_storage::{SealConfig, UnsealKey};
+use signet_storage::{Backend, Batch, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 pub(crate) const ROOT: &str = "root";
@@ -38,7 +35,7 @@ impl Server {
         Self::start_on(signet_storage::open(&Engine::Inmem).unwrap()).await
     }
 
-    /// As `start`, on another store.
+    /// As [`Self::start`], on this storage.
     pub(crate) async fn start_on(backend: Arc<dyn Backend>) -> Self {
         let mut server = Self::sealed_on(backend);
         let config = SealConfig::shamir(1, 1).unwrap();
@@ -94,6 +91,15 @@ impl Server {
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
         answer(&self.node.handle(call).await)
+    }
+
+    /// The whole answer, for bodies that are not JSON.
+    pub(crate) async fn response(&self, call: Call) -> Response {
+        self.node.handle(call).await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, data: Value) -> Answer {
+        self.call(call(Op::Patch, path, token, data)).await
     }
 
     pub(crate) async fn read(&self, token: &str, path: &str) -> Answer {
@@ -158,7 +164,10 @@ pub(crate) fn call(op: Op, path: &str, token: &str, data: Value) -> Call {
         id: uuid(&SeededRng::default()).unwrap(),
         op,
         path: path.to_owned(),
-        data: data.as_object().cloned().unwrap_or_else(Map::new),
+        data: match data {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        },
         raw_body: Bytes::new(),
         token: (!token.is_empty()).then(|| Zeroizing::new(token.to_owned())),
         wrap: None,

@@ -292,3 +292,46 @@ async fn help_describes_paths_and_mounts_to_any_valid_token() {
     assert_eq!(help("", "sys/mounts").await.0, 403);
     assert_eq!(help(&token, "sys/nonsense/x").await.0, 404);
 }
+
+#[tokio::test]
+async fn metrics_come_as_json_and_as_text() {
+    let server = Server::start().await;
+    let (status, body) = server.read(ROOT, "sys/metrics").await;
+    assert_eq!(status, 200);
+    let gauges = body["Gauges"].as_array().unwrap();
+    let value = |name: &str| {
+        let found = gauges.iter().find(|gauge| gauge["Name"] == json!(name));
+        found.map(|gauge| gauge["Value"].clone())
+    };
+    assert_eq!(value("vault.core.unsealed"), Some(json!(1)));
+    assert_eq!(value("vault.core.in_flight_requests"), Some(json!(1)));
+    assert_eq!(value("vault.token.count"), Some(json!(1)));
+
+    let text = call(
+        Op::Read,
+        "sys/metrics",
+        ROOT,
+        json!({"format": "prometheus"}),
+    );
+    let response = server.node.handle(text).await;
+    assert_eq!(
+        response.content_type,
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = String::from_utf8(response.body.to_vec()).unwrap();
+    assert!(
+        text.contains("\nvault_core_handle_request_count 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nvault_core_mount_table_num_entries{local=\"true\",type=\"logical\"} 1\n")
+    );
+
+    let bogus = call(Op::Read, "sys/metrics", ROOT, json!({"format": "bogus"}));
+    let response = server.node.handle(bogus).await;
+    assert_eq!(response.status, 400);
+    assert_eq!(
+        &response.body[..],
+        b"metric response format \"bogus\" unknown"
+    );
+}

@@ -161,6 +161,28 @@ async fn every_row_and_every_field_has_a_help_text() {
 }
 
 #[tokio::test]
+async fn routes_that_take_a_wrapping_token_take_no_other() {
+    let (server, mounts) = server_with_everything().await;
+    let rules = r#"path "elsewhere" { capabilities = ["read"] }"#;
+    let token = server.token_with("elsewhere", rules).await;
+    let text = "wrapping token is not valid or does not exist";
+    let unknown = (400, text.to_owned());
+    let text = "error validating wrapping token: token is empty";
+    let refused = [(403, text.to_owned()), unknown.clone(), unknown];
+    for (mount, _, route) in routes(&mounts) {
+        if !takes_wrapping_token(&route) {
+            continue;
+        }
+        let mut answers = Vec::new();
+        for token in ["", "hvs.unknown", &token] {
+            let answer = try_route(&server, mount, &route, token).await;
+            answers.push((answer.0, error(&answer).to_owned()));
+        }
+        assert_eq!(answers, refused, "{}", route.path);
+    }
+}
+
+#[tokio::test]
 async fn routes_with_a_token_refuse_callers_without_one() {
     let (server, mounts) = server_with_everything().await;
     for (mount, _, route) in routes(&mounts) {
@@ -276,9 +298,42 @@ const WITHOUT_TOKEN: &[&str] = &[
     "system unauthenticated Read internal/ui/mounts",
     "system unauthenticated Read internal/ui/mounts/{path:path}",
     "system unauthenticated Write internal/specs/openapi",
-    // Answers to who has the wrapping token, and only what it is.
+    // Holding the wrapping token is the proof.
     "system unauthenticated Read wrapping/lookup",
     "system unauthenticated Write wrapping/lookup",
+    // What relying parties need: certificates, chains, revocations. All of it is public.
+    "pki unauthenticated List issuers",
+    "pki unauthenticated Read ca",
+    "pki unauthenticated Read ca/pem",
+    "pki unauthenticated Read ca_chain",
+    "pki unauthenticated Read cert/ca",
+    "pki unauthenticated Read cert/ca/raw",
+    "pki unauthenticated Read cert/ca/raw/pem",
+    "pki unauthenticated Read cert/ca_chain",
+    "pki unauthenticated Read cert/crl",
+    "pki unauthenticated Read cert/crl/raw",
+    "pki unauthenticated Read cert/crl/raw/pem",
+    "pki unauthenticated Read cert/delta-crl",
+    "pki unauthenticated Read cert/delta-crl/raw",
+    "pki unauthenticated Read cert/delta-crl/raw/pem",
+    "pki unauthenticated Read cert/{serial:serial}",
+    "pki unauthenticated Read cert/{serial:serial}/raw",
+    "pki unauthenticated Read cert/{serial:serial}/raw/pem",
+    "pki unauthenticated Read crl",
+    "pki unauthenticated Read crl/delta",
+    "pki unauthenticated Read crl/delta/pem",
+    "pki unauthenticated Read crl/pem",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl/delta",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl/delta/der",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl/delta/pem",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl/der",
+    "pki unauthenticated Read issuer/{issuer_ref}/crl/pem",
+    "pki unauthenticated Read issuer/{issuer_ref}/der",
+    "pki unauthenticated Read issuer/{issuer_ref}/json",
+    "pki unauthenticated Read issuer/{issuer_ref}/pem",
+    "pki unauthenticated Read ocsp/{request:path}",
+    "pki unauthenticated Write ocsp",
     // Logins.
     "approle unauthenticated Write login",
 ];

@@ -10,7 +10,7 @@ use crate::crl::{CrlPlan, RevokedCertificate};
 use crate::csr::Csr;
 use crate::csr::build::CsrPlan;
 use crate::key::{KeyFormat, SignatureAlgorithm};
-use crate::ocsp::{CertStatus, OcspRequest, OcspResponse};
+use crate::ocsp::{CertStatus, OcspRequest, OcspResponse, SingleResponse};
 use crate::pem;
 use crate::plan::{OtherName, PolicyInformation};
 
@@ -296,12 +296,15 @@ fn verifies_our_ocsp_responses() {
                 (CertStatus::Revoked { at: NOW }, "Cert Status: revoked"),
                 (CertStatus::Unknown, "Cert Status: unknown"),
             ] {
-                let response = OcspResponse {
+                let single = SingleResponse {
                     cert_id,
                     status,
-                    produced_at: NOW,
                     this_update: NOW,
                     next_update: Some(NOW.plus_secs(20 * YEAR)),
+                };
+                let response = OcspResponse {
+                    responses: &[single],
+                    produced_at: NOW,
                     nonce: request.nonce.as_deref(),
                     algorithm: None,
                 };
@@ -328,12 +331,15 @@ fn shows_our_ocsp_response_like_that_of_openbao() {
     let request = OcspRequest::parse_der(include_bytes!("reference/ocsp_request.der")).unwrap();
     // 2026-11-25T00:33:55Z
     let now = UnixTime(1_795_566_835);
-    let response = OcspResponse {
+    let single = SingleResponse {
         cert_id: &request.cert_ids[0],
         status: CertStatus::Revoked { at: now },
-        produced_at: UnixTime(now.0 - 55),
         this_update: now,
         next_update: Some(now.plus_secs(43_200)),
+    };
+    let response = OcspResponse {
+        responses: &[single],
+        produced_at: UnixTime(now.0 - 55),
         nonce: None,
         algorithm: None,
     };

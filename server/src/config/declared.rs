@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use signet_api::audit::DeclaredDevice;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::LockoutConfig;
 
@@ -130,23 +131,13 @@ fn is_sink(key: &str) -> bool {
     .any(|prefix| key.starts_with(prefix))
 }
 
-/// An audit device declared in the file: `audit "file" "path/" { … }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AuditDevice {
-    pub(crate) kind: String,
-    /// Ends in `/`.
-    pub(crate) path: String,
-    pub(crate) description: String,
-    pub(crate) local: bool,
-    pub(crate) options: BTreeMap<String, String>,
-}
-
-pub(super) fn audit(section: &mut Section, report: &mut Report) -> Vec<AuditDevice> {
-    let mut devices: Vec<AuditDevice> = Vec::new();
+/// `audit "file" "path/" { … }`
+pub(super) fn audit(section: &mut Section, report: &mut Report) -> Vec<DeclaredDevice> {
+    let mut devices: Vec<DeclaredDevice> = Vec::new();
     for block in section.blocks("audit", 2, report) {
         let place = block.place().clone();
         let kind = block.label(0).to_ascii_lowercase();
-        let path = format!("{}/", block.label(1).trim_end_matches('/'));
+        let path = block.label(1).trim_matches('/').to_owned();
         let mut inner = block.section;
         let description = inner.text("description", report).unwrap_or_default();
         let local = inner.flag("local", report).unwrap_or(false);
@@ -164,7 +155,7 @@ pub(super) fn audit(section: &mut Section, report: &mut Report) -> Vec<AuditDevi
             }
         }
         inner.finish(report);
-        if path == "/" || kind.is_empty() {
+        if path.is_empty() || kind.is_empty() {
             report.error(
                 &place,
                 "an audit block needs a kind and a path: audit \"file\" \"name/\" { … }",
@@ -175,7 +166,7 @@ pub(super) fn audit(section: &mut Section, report: &mut Report) -> Vec<AuditDevi
                 format_args!("two audit devices have the path {path:?}"),
             );
         } else {
-            devices.push(AuditDevice {
+            devices.push(DeclaredDevice {
                 kind,
                 path,
                 description,

@@ -10,7 +10,7 @@ pub(crate) mod env;
 mod listener;
 mod log;
 mod seal;
-mod section;
+pub(crate) mod section;
 mod storage;
 mod tls;
 
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use signet_api::audit::DeclaredDevice;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::seal::StaticSeal;
@@ -25,7 +26,7 @@ use signet_storage::Engine;
 use zeroize::Zeroizing;
 
 use self::args::ServerArgs;
-pub(crate) use self::declared::{AuditDevice, Telemetry};
+pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
@@ -59,7 +60,7 @@ pub(crate) struct Settings {
 pub(crate) struct Declared {
     #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
     pub(crate) telemetry: Telemetry,
-    pub(crate) audit: Vec<AuditDevice>,
+    pub(crate) audit: Vec<DeclaredDevice>,
     /// `istio_csr { … }` as it stands.
     pub(crate) istio_csr: Option<Section>,
     /// `kubernetes { … }` as it stands.

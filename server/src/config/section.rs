@@ -228,7 +228,7 @@ impl Section {
     }
 
     /// At most one block called `key`, without labels.
-    pub(crate) fn block(&mut self, key: &str, report: &mut Report) -> Option<Section> {
+    pub(crate) fn block(&mut self, key: &str, report: &mut Report) -> Option<Self> {
         let mut blocks = self.blocks(key, 0, report);
         let last = blocks.pop();
         if let (Some(last), false) = (&last, blocks.is_empty()) {

@@ -155,7 +155,7 @@ fn reads_every_kind_of_setting() {
     let approle = &lockout.by_kind["approle"];
     assert_eq!((approle.threshold, approle.duration_secs), (7, 60));
     let device = &settings.declared.audit[0];
-    assert_eq!((device.kind.as_str(), device.path.as_str()), ("file", "a/"));
+    assert_eq!((device.kind.as_str(), device.path.as_str()), ("file", "a"));
     assert_eq!(device.options["log_raw"], "true");
 }
 

@@ -60,9 +60,7 @@ impl Edge {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let policy = self.policy.load_full();
         let (parts, body) = request.into_parts();
-        let core = self.node.core();
-        let cors = core.as_ref().and_then(|core| core.cors.config());
-        drop(core);
+        let cors = self.node.core().and_then(|core| core.cors.config());
         let origin = match cors::judge(cors.as_deref(), &parts) {
             cors::Verdict::GoOn(origin) => origin,
             cors::Verdict::Answer(answer) => return *answer,

@@ -135,7 +135,7 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
         match signals.next().await {
             signals::Signal::Diagnose => server.diagnose(&node, &connections, started),
             signals::Signal::Reload => {
-                reload::reload(args, environment, &mut settings, &log, &server);
+                reload::reload(args, environment, &mut settings, &log, &server, &node).await;
             }
             signals::Signal::Stop => break,
         }

@@ -34,14 +34,15 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         user_lockout: settings.user_lockout.clone(),
     };
     let backend = signet_storage::open(&settings.storage.engine)?;
-    Ok(Node::new(backend, environment, node_settings))
+    let node = Node::new(backend, environment, node_settings);
+    node.declare_audit_devices(settings.declared.audit.clone())?;
+    Ok(node)
 }
 
 /// A block that asks for something this build does not do must not look as if it did.
 pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
     let declared = &settings.declared;
     for (given, block) in [
-        (!declared.audit.is_empty(), "audit"),
         (declared.istio_csr.is_some(), "istio_csr"),
         (declared.kubernetes.is_some(), "kubernetes"),
     ] {

@@ -1,21 +1,27 @@
 //! SIGHUP: what can change while the server runs.
 
+use signet_api::node::Node;
+
 use super::logging::LogHandle;
 use super::{Running, error_chain, tls};
 use crate::config::args::ServerArgs;
 use crate::config::env::Environment;
 use crate::config::{self, Settings};
 
-/// Reads the configuration again: log level and file, certificates, headers and limits of the
+/// Opens log and audit files again and reads the configuration: log level, certificates, headers and limits of the
 /// listeners. A configuration with faults changes nothing.
-pub(super) fn reload(
+pub(super) async fn reload(
     args: &ServerArgs,
     environment: &Environment,
     settings: &mut Settings,
     log: &LogHandle,
     server: &Running,
+    node: &Node,
 ) {
     log.reopen_file();
+    if let Some(core) = node.core() {
+        core.audit.reopen().await;
+    }
     let mut new = match config::load(args, environment) {
         Ok(new) => new,
         Err(error) => {

@@ -213,3 +213,45 @@ fn a_static_seal_opens_the_store_at_every_start_and_can_be_changed() {
         "{text}"
     );
 }
+
+#[test]
+fn declared_audit_devices_log_from_the_first_request_and_follow_their_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("audit.log");
+    let extra = format!(
+        "seal \"static\" {{ current_key_id = \"k\" current_key = \"{KEY}\" }}\n\
+         audit \"file\" \"main/\" {{ options {{ file_path = \"{}\" }} }}",
+        log.display()
+    );
+    let config = write_config(directory.path(), &extra);
+    for _ in 0..2 {
+        let server = Server::start(&[&config]);
+        server.ask("PUT", "/v1/sys/init", "{}");
+        server.ask("GET", "/v1/cubbyhole/seen", "");
+        assert!(
+            std::fs::read_to_string(&log)
+                .unwrap()
+                .contains("cubbyhole/seen")
+        );
+        std::fs::rename(&log, directory.path().join("old")).unwrap();
+        server.signal("HUP");
+        server.wait_for_log("configuration reloaded");
+        server.ask("GET", "/v1/cubbyhole/again", "");
+        assert!(
+            std::fs::read_to_string(&log)
+                .unwrap()
+                .contains("cubbyhole/again")
+        );
+        server.stop();
+    }
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let elsewhere = config.replace("c.hcl", "d.hcl");
+    let text = std::fs::read_to_string(directory.path().join("c.hcl")).unwrap();
+    std::fs::write(
+        directory.path().join("d.hcl"),
+        text.replace("main/", "other/"),
+    )
+    .unwrap();
+    assert!(refusal(&[&elsewhere]).contains("unable to open"));
+}

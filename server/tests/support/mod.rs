@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
     pub(crate) scratch: Scratch,
-    process: Child,
+    process: Mutex<Child>,
 }
 
 impl Server {
@@ -55,7 +56,7 @@ impl Server {
             "-dev-no-store-token",
             &listen,
         ];
-        let process = start(&arguments, &scratch);
+        let process = Mutex::new(start(&arguments, &scratch));
         let server = Self {
             address,
             token: ROOT.into(),
@@ -78,7 +79,7 @@ impl Server {
                  listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n"
             ),
         );
-        let process = start_configured(&scratch);
+        let process = Mutex::new(start_configured(&scratch));
         let mut server = Self {
             address,
             token: String::new(),
@@ -107,11 +108,20 @@ impl Server {
         );
     }
 
-    /// Kills the process without a chance to say goodbye, and starts it again, sealed.
+    /// Kills the process without a chance to say goodbye.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Kills the process if it runs, and starts it again, sealed.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.process = start_configured(&self.scratch);
+        let mut process = self.process.lock().unwrap();
+        let _ = process.kill();
+        process.wait().unwrap();
+        *process = start_configured(&self.scratch);
+        drop(process);
         self.wait_for(503);
     }
 
@@ -151,8 +161,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let mut process = self.process.lock().unwrap();
+        let _ = process.kill();
+        let _ = process.wait();
     }
 }
 

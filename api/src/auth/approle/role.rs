@@ -16,6 +16,10 @@ use super::cidr::{shown, shown_short};
 /// A role as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a role id is something else than the name or the uuid of a role"
+)]
 pub(super) struct Role {
     /// Lower case.
     pub(super) name: String,
@@ -111,7 +115,7 @@ impl Role {
         put("local_secret_ids", self.local_secret_ids.into());
         put(
             "secret_id_bound_cidrs",
-            list_or_null(shown(&self.secret_id_bound_cidrs)),
+            list_or_null(&shown(&self.secret_id_bound_cidrs)),
         );
         put("secret_id_num_uses", self.secret_id_num_uses.into());
         put("secret_id_ttl", self.secret_id_ttl_secs.into());
@@ -158,7 +162,7 @@ impl Role {
 }
 
 /// An empty list is shown as null, as far as a role's addresses go.
-pub(super) fn list_or_null(list: Vec<String>) -> Value {
+pub(super) fn list_or_null(list: &[String]) -> Value {
     if list.is_empty() {
         Value::Null
     } else {

@@ -215,12 +215,11 @@ impl Store {
     ) -> Result<(), ApiError> {
         let uuid = &role.role.uuid;
         self.expect_role(batch, role);
-        match previous {
-            Some(previous) => self.delete(batch, uuid, previous),
-            None => {
-                let path = secret_path(uuid, hash);
-                self.view.expect(batch, &path, Expect::Absent);
-            }
+        if let Some(previous) = previous {
+            self.delete(batch, uuid, previous);
+        } else {
+            let path = secret_path(uuid, hash);
+            self.view.expect(batch, &path, Expect::Absent);
         }
         self.view
             .put_record(batch, &secret_path(uuid, hash), secret_id)?;

@@ -73,7 +73,7 @@ const TABLE: [Entry; 13] = [
             ),
         ],
         read: |role| {
-            let ranges = list_or_null(shown(&role.secret_id_bound_cidrs));
+            let ranges = list_or_null(&shown(&role.secret_id_bound_cidrs));
             one("bound_cidr_list", ranges)
         },
         warning: Some(
@@ -175,7 +175,7 @@ const TABLE: [Entry; 13] = [
             ),
         ],
         read: |role| {
-            let ranges = list_or_null(shown(&role.secret_id_bound_cidrs));
+            let ranges = list_or_null(&shown(&role.secret_id_bound_cidrs));
             one("secret_id_bound_cidrs", ranges)
         },
         warning: None,
@@ -229,7 +229,7 @@ const TABLE: [Entry; 13] = [
             ),
         ],
         read: |role| {
-            let ranges = list_or_null(shown_short(&role.token_bound_cidrs));
+            let ranges = list_or_null(&shown_short(&role.token_bound_cidrs));
             one("token_bound_cidrs", ranges)
         },
         warning: None,

@@ -178,6 +178,18 @@ impl<'s> Draft<'s> {
         Ok(Placed { id, existed: false })
     }
 
+    /// Takes issuers out; their keys stay, and a default among them is one no more.
+    pub(super) fn remove_issuers(&mut self, ids: &[String], batch: &mut Batch) {
+        self.issuers
+            .retain(|issuer| !ids.contains(&issuer.record.id));
+        for id in ids {
+            self.engine.env.view.delete(batch, &issuer_path(id));
+        }
+        if ids.contains(&self.issuers_config.default) {
+            self.issuers_config.default.clear();
+        }
+    }
+
     /// Chooses the default issuer after `added` came: the first with a key if there was none, the
     /// latest where the mount follows that. Gives the warning of a choice that was not made.
     pub(super) fn choose_default(&mut self, added: &[Placed]) -> Option<String> {

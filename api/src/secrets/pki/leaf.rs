@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use signet_pki::cert::Certificate;
-use signet_pki::cert::build::Vetted;
 use signet_pki::csr::Csr;
 use signet_pki::key::{Curve, KeyFormat, KeyKind, PrivateKey};
 use signet_pki::role::{KeyType, Role};
@@ -17,13 +16,15 @@ use signet_storage::Batch;
 
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
-use crate::error::{ApiError, ErrorKind};
+use crate::error::ApiError;
 use crate::expiry;
 use crate::params::{CommaList, Seconds, params};
 use crate::reply::{Lease, Reply};
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::format::{Format, key_encoding};
+use crate::secrets::pki::revoke::LEASED_SERIAL;
 use crate::secrets::pki::state::IssuerState;
+use crate::time::Timestamp;
 
 pub(super) struct Issue;
 
@@ -110,16 +111,7 @@ impl Endpoint for Issue {
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let encoding = key_encoding(&params.private_key_format);
         let data = output.with_key(issuer, &certificate, &private_key, encoding)?;
-        finish(
-            cx,
-            &role,
-            Some(params.role),
-            issuer,
-            &certificate,
-            data,
-            warnings,
-        )
-        .await
+        finish(cx, &role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -197,16 +189,7 @@ impl Endpoint for Sign {
             .map_err(|refusal| refused(&refusal))?;
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let data = output.certificate(issuer, &certificate);
-        finish(
-            cx,
-            &role,
-            Some(params.role),
-            issuer,
-            &certificate,
-            data,
-            warnings,
-        )
-        .await
+        finish(cx, &role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -324,8 +307,7 @@ impl Endpoint for SignVerbatim {
         let data = output.certificate(issuer, &certificate);
         let no_role = Role::default();
         let rules = role.as_deref().unwrap_or(&no_role);
-        let role_name = named.then_some(params.role);
-        finish(cx, rules, role_name, issuer, &certificate, data, warnings).await
+        finish(cx, rules, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -479,7 +461,6 @@ fn bundle(key: Option<&str>, issuer: &IssuerState, certificate: &Certificate) ->
 async fn finish(
     cx: Cx<'_, Pki>,
     role: &Role,
-    role_name: Option<String>,
     issuer: &IssuerState,
     certificate: &Certificate,
     data: Map<String, Value>,
@@ -492,8 +473,7 @@ async fn finish(
     }
     let mut reply = Reply::data(data)?.warn_all(warnings.iter().map(|warning| warning.to_string()));
     if role.generate_lease {
-        let role_name = role_name.unwrap_or_default();
-        reply.lease = Some(lease(cx, &mut batch, &role_name, certificate)?);
+        reply.lease = Some(lease(cx, &mut batch, certificate)?);
     }
     if !batch.is_empty() {
         cx.commit(batch).await?;
@@ -501,15 +481,12 @@ async fn finish(
     Ok(reply)
 }
 
-fn lease(
-    _cx: Cx<'_, Pki>,
-    _batch: &mut Batch,
-    _role_name: &str,
-    _certificate: &Certificate,
-) -> Result<Lease, ApiError> {
-    let _ = expiry::revoke_prefix;
-    Err(ApiError::plain(
-        ErrorKind::BadRequest,
-        "leases on certificates come later",
-    ))
+/// A lease whose end revokes the certificate.
+fn lease(cx: Cx<'_, Pki>, batch: &mut Batch, certificate: &Certificate) -> Result<Lease, ApiError> {
+    let end = Timestamp::from_secs(certificate.validity().not_after.0);
+    let mut data = Map::new();
+    let serial = certificate.serial().to_colon_hex();
+    data.insert(LEASED_SERIAL.into(), serial.into());
+    let path = cx.relative_path();
+    expiry::register_secret(cx.request, batch, path, end.secs_since(cx.now), data)
 }

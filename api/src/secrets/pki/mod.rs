@@ -6,53 +6,124 @@
 //! ```
 
 mod authorities;
+mod ca;
+mod certs;
+mod conditional;
+mod config;
+mod crl;
 mod format;
 mod intermediate;
 mod issuance;
 mod leaf;
+mod ocsp;
 mod records;
+mod revoke;
 mod roles;
 mod root;
 mod state;
+mod tidy;
 
 use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::endpoint::{Row, row};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::conditional::Freshness;
+use crate::secrets::pki::crl::Crls;
+use crate::secrets::pki::ocsp::OcspCache;
 use crate::secrets::pki::state::StateCache;
+use crate::secrets::pki::tidy::Tidy;
+use crate::time::Timestamp;
 
 /// One PKI mount.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pki {
     env: MountEnvironment,
     state: Arc<StateCache>,
+    crls: Arc<Crls>,
+    ocsp_cache: Arc<OcspCache>,
+    freshness: Arc<Freshness>,
+    tidy: Arc<Tidy>,
 }
 
 impl Engine for Pki {
     const KIND: &'static str = "pki";
     const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<ca::Fetch>(),
+        row::<ca::FetchChain>(),
+        row::<ca::FetchJson>(),
+        row::<certs::Fetch>(),
+        row::<certs::FetchRaw>(),
+        row::<certs::List>(),
+        row::<certs::ListDetailed>(),
+        row::<certs::ListRevoked>(),
+        row::<config::auto_tidy::Read>(),
+        row::<config::auto_tidy::Write>(),
+        row::<config::crl::Read>(),
+        row::<config::crl::Write>(),
+        row::<crl::endpoints::Fetch>(),
+        row::<crl::endpoints::FetchJson>(),
+        row::<crl::endpoints::FetchOfIssuer>(),
+        row::<crl::endpoints::Rotate>(),
+        row::<crl::endpoints::RotateDelta>(),
         row::<intermediate::Generate>(),
         row::<intermediate::Import>(),
         row::<intermediate::Sign>(),
         row::<leaf::Issue>(),
         row::<leaf::Sign>(),
         row::<leaf::SignVerbatim>(),
+        row::<ocsp::Get>(),
+        row::<ocsp::Post>(),
+        row::<revoke::Revoke>(),
+        row::<revoke::RevokeWithKey>(),
         row::<roles::Delete>(),
         row::<roles::List>(),
         row::<roles::Patch>(),
         row::<roles::Read>(),
         row::<roles::Write>(),
         row::<root::Generate>(),
+        row::<tidy::Cancel>(),
+        row::<tidy::Start>(),
+        row::<tidy::Status>(),
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+
+    async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
+        let state = self.state.state().await?;
+        self.crls.periodic(&state, now).await?;
+        self.tidy.periodic(self, now).await
+    }
+
+    async fn revoke_lease(
+        &self,
+        lease: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        self.revoke_leased(lease, now).await
+    }
+
+    fn shut_down(&self) {
+        self.tidy.cancel();
+    }
 }
 
 impl Pki {
     pub(crate) fn open(env: MountEnvironment) -> Result<Self, ApiError> {
         let state = StateCache::new(&env);
-        Ok(Self { env, state })
+        let crls = Crls::new(&env);
+        let ocsp_cache = OcspCache::new(&env.view);
+        let tidy = Tidy::new(env.environment.clock.now());
+        Ok(Self {
+            env,
+            state,
+            crls,
+            ocsp_cache,
+            freshness: Arc::default(),
+            tidy,
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! What a PKI mount stores. Paths are relative to the mount.
 
-use std::collections::BTreeMap;
-
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
+use signet_pki::cert::Certificate;
 use signet_pki::serial::SerialNumber;
 use signet_pki::vet::LeafNotAfterBehavior;
 use signet_storage::Record;
@@ -33,12 +33,15 @@ pub(super) fn role_path(name: &str) -> String {
     format!("role/{name}")
 }
 
+pub(super) const CERTIFICATES: &str = "cert/";
+pub(super) const REVOKED: &str = "revoked/";
+
 pub(super) fn certificate_path(serial: SerialNumber) -> String {
-    format!("cert/{}", serial.to_hyphen_hex())
+    format!("{CERTIFICATES}{}", serial.to_hyphen_hex())
 }
 
 pub(super) fn revoked_path(serial: SerialNumber) -> String {
-    format!("revoked/{}", serial.to_hyphen_hex())
+    format!("{REVOKED}{}", serial.to_hyphen_hex())
 }
 
 /// An issuer: a CA certificate and how it may be used.
@@ -242,22 +245,89 @@ impl CertificateRecord {
 }
 
 /// A revoked certificate.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// Read by the million when a CRL is built, so not JSON: format, both times, the authority, then
+/// the issuer's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RevokedRecord {
     pub(super) revoked_at: Timestamp,
-    /// Empty when unknown: it is listed by the default issuer then.
-    #[serde(default)]
-    pub(super) issuer_id: String,
     /// End of the certificate's validity.
     pub(super) not_after: Timestamp,
+    /// On whose CRL it is; [`AuthorityId::UNKNOWN`] puts it on that of the default issuer.
+    pub(super) authority: AuthorityId,
+    /// Empty when unknown.
+    pub(super) issuer_id: String,
 }
 
-impl Record for RevokedRecord {
+impl RevokedRecord {
     const FORMAT: u8 = 1;
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(33 + self.issuer_id.len());
+        out.push(Self::FORMAT);
+        out.extend_from_slice(&self.revoked_at.0.to_be_bytes());
+        out.extend_from_slice(&self.not_after.0.to_be_bytes());
+        out.extend_from_slice(&self.authority.0);
+        out.extend_from_slice(self.issuer_id.as_bytes());
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ApiError> {
+        let damaged = || ApiError::internal("stored revocation is damaged");
+        let ([format], rest) = bytes.split_first_chunk::<1>().ok_or_else(damaged)?;
+        if *format != Self::FORMAT {
+            return Err(ApiError::internal(format!(
+                "stored revocation has format {format}"
+            )));
+        }
+        let (revoked_at, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let (not_after, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let (authority, issuer_id) = rest.split_first_chunk::<16>().ok_or_else(damaged)?;
+        let issuer_id = std::str::from_utf8(issuer_id).map_err(|_| damaged())?;
+        Ok(Self {
+            revoked_at: Timestamp(i64::from_be_bytes(*revoked_at)),
+            not_after: Timestamp(i64::from_be_bytes(*not_after)),
+            authority: AuthorityId(*authority),
+            issuer_id: issuer_id.to_owned(),
+        })
+    }
 }
 
-/// Named values of a lease on a certificate.
-pub(super) type LeaseData = BTreeMap<String, String>;
+/// Names what issuers with the same key and the same subject have in common: one CRL. Survives the
+/// deletion of an issuer, and is the same again when it is imported again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct AuthorityId([u8; 16]);
+
+impl AuthorityId {
+    pub(super) const UNKNOWN: Self = Self([0; 16]);
+
+    pub(super) fn of(certificate: &Certificate) -> Self {
+        let subject = certificate.subject_der();
+        let mut hash = digest::Context::new(&digest::SHA256);
+        // The subject is DER, so that where it ends is plain.
+        hash.update(subject);
+        hash.update(certificate.public_key().spki_der());
+        let digest = hash.finish();
+        let id = digest.as_ref().first_chunk::<16>().copied();
+        Self(id.unwrap_or_default())
+    }
+
+    pub(super) fn to_hex(self) -> String {
+        hex::encode(self.0)
+    }
+
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        hex::decode_to_slice(text, &mut id).ok()?;
+        Some(Self(id))
+    }
+}
+
+impl std::fmt::Debug for AuthorityId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
 
 mod base64_bytes {
     use base64::Engine as _;
@@ -304,6 +374,24 @@ mod secret_base64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn revocations_survive_the_round_trip() {
+        let record = RevokedRecord {
+            revoked_at: Timestamp(1_800_000_000_123_456_789),
+            not_after: Timestamp(-1),
+            authority: AuthorityId([7; 16]),
+            issuer_id: "0cd8cea9-5781-86a5-03d6-736a57348dd0".into(),
+        };
+        let bytes = record.encode();
+        assert_eq!(RevokedRecord::decode(&bytes).unwrap(), record);
+        for end in 0..33 {
+            assert!(RevokedRecord::decode(&bytes[..end]).is_err(), "{end}");
+        }
+        let id = record.authority;
+        assert_eq!(AuthorityId::from_hex(&id.to_hex()), Some(id));
+        assert_eq!(AuthorityId::from_hex("07"), None);
+    }
 
     #[test]
     fn certificate_records_survive_the_round_trip() {

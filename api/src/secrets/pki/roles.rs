@@ -7,7 +7,7 @@ use signet_storage::Batch;
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::params::{CommaList, PageParams, Seconds, params};
+use crate::params::{CommaList, FieldKind, FromField, PageParams, Seconds, params};
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::records::role_path;
@@ -153,9 +153,9 @@ params! {
         /// Reference to the issuer of certificates of this role.
         issuer_ref: Option<String>,
         /// Lifetime where a request does not say; 0 for the mount's default.
-        ttl: Option<Seconds>,
+        ttl: DurationChange,
         /// Longest lifetime; 0 for the mount's maximum.
-        max_ttl: Option<Seconds>,
+        max_ttl: DurationChange,
         /// Allow localhost and localdomain.
         allow_localhost: Option<bool>,
         /// Domains that names may be in, as the other settings say.
@@ -243,7 +243,7 @@ params! {
         /// Mark certificates as not being authorities.
         basic_constraints_valid_for_non_ca: Option<bool>,
         /// How long before now certificates begin.
-        not_before_duration: Option<Seconds>,
+        not_before_duration: DurationChange,
         /// Begin of validity, RFC 3339, whatever the request says.
         not_before: Option<String>,
         /// permit, duration or forbid.
@@ -255,12 +255,48 @@ params! {
     }
 }
 
+/// What becomes of a duration.
+#[derive(Clone, Copy)]
+enum DurationChange {
+    Keep,
+    /// `null` was given.
+    Reset,
+    Set(u64),
+}
+
+impl FromField for DurationChange {
+    const KIND: FieldKind = FieldKind::DurationSecs;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        if value.is_null() {
+            return Ok(Self::Reset);
+        }
+        Seconds::from_value(value).map(|secs| Self::Set(secs.0))
+    }
+
+    fn absent() -> Self {
+        Self::Keep
+    }
+}
+
+impl DurationChange {
+    fn apply(self, setting: &mut u64, default: u64) {
+        match self {
+            Self::Keep => {}
+            Self::Reset => *setting = default,
+            Self::Set(secs) => *setting = secs,
+        }
+    }
+}
+
 impl RoleParams {
     /// Puts what was given into `role`.
     fn apply(self, role: &mut Role) -> Result<(), FieldError> {
         set(&mut role.issuer_ref, self.issuer_ref);
-        set(&mut role.ttl_secs, self.ttl.map(|ttl| ttl.0));
-        set(&mut role.max_ttl_secs, self.max_ttl.map(|ttl| ttl.0));
+        let default = Role::default();
+        self.ttl.apply(&mut role.ttl_secs, default.ttl_secs);
+        self.max_ttl
+            .apply(&mut role.max_ttl_secs, default.max_ttl_secs);
         set(&mut role.allow_localhost, self.allow_localhost);
         set(&mut role.allowed_domains, list(self.allowed_domains));
         set(
@@ -339,9 +375,9 @@ impl RoleParams {
             &mut role.basic_constraints_valid_for_non_ca,
             self.basic_constraints_valid_for_non_ca,
         );
-        set(
+        self.not_before_duration.apply(
             &mut role.not_before_duration_secs,
-            self.not_before_duration.map(|age| age.0),
+            default.not_before_duration_secs,
         );
         set(&mut role.not_before, self.not_before);
         if let Some(bound) = self.not_before_bound {

@@ -16,9 +16,11 @@ use signet_storage::{Observer, Record, Version, View};
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
 use crate::secrets::pki::authorities::Revision;
+use crate::secrets::pki::config::crl::{CRL_CONFIG, CrlConfig};
 use crate::secrets::pki::records::{
-    AiaConfig, CLUSTER_CONFIG, CONFIG, ClusterConfig, ISSUERS, ISSUERS_CONFIG, IssuerRecord,
-    IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, REVISION, URLS_CONFIG, role_path,
+    AiaConfig, AuthorityId, CLUSTER_CONFIG, CONFIG, ClusterConfig, ISSUERS, ISSUERS_CONFIG,
+    IssuerRecord, IssuersConfig, KEYS, KEYS_CONFIG, KeyRecord, KeysConfig, REVISION, URLS_CONFIG,
+    role_path,
 };
 
 /// Roles kept in memory.
@@ -38,6 +40,7 @@ pub(super) struct State {
     pub(super) keys_config: KeysConfig,
     pub(super) urls: AiaConfig,
     pub(super) cluster: ClusterConfig,
+    pub(super) crl_config: CrlConfig,
     /// What a change of issuers or keys must find unchanged.
     pub(super) revision: Option<Version>,
 }
@@ -47,6 +50,8 @@ pub(super) struct State {
 pub(super) struct IssuerState {
     pub(super) record: IssuerRecord,
     pub(super) certificate: Certificate,
+    /// With which issuers it shares a CRL.
+    pub(super) authority: AuthorityId,
     /// Itself.
     pub(super) link: Arc<ChainLink>,
     /// Its chain, itself first unless the operator arranged it.
@@ -110,14 +115,16 @@ impl std::fmt::Debug for StateCache {
 
 impl Observer for StateCache {
     fn changed(&self, paths: &[&str]) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
         for path in paths {
+            // Certificates come and go all the time and are nothing of what is kept here.
             if let Some(name) = path.strip_prefix("role/") {
+                self.changes.fetch_add(1, Ordering::SeqCst);
                 self.roles.remove(name);
             } else if [ISSUERS, KEYS, CONFIG, REVISION]
                 .iter()
                 .any(|prefix| path.starts_with(prefix))
             {
+                self.changes.fetch_add(1, Ordering::SeqCst);
                 self.state.store(None);
             }
         }
@@ -227,6 +234,7 @@ impl State {
             let key = keys.iter().find(|key| key.record.id == record.key_id);
             let signer = signer(&record, &certificate, key, &urls, &cluster);
             issuers.push(Arc::new(IssuerState {
+                authority: AuthorityId::of(&certificate),
                 record,
                 certificate,
                 link,
@@ -241,6 +249,7 @@ impl State {
             keys_config: config(view, KEYS_CONFIG).await?,
             urls,
             cluster,
+            crl_config: config(view, CRL_CONFIG).await?,
             revision,
         })
     }
@@ -264,6 +273,20 @@ impl State {
                     .find(|issuer| issuer.record.name == wanted)
             })
             .ok_or_else(|| NotFound::Issuer(reference.to_owned()))
+    }
+
+    /// The signing side of an issuer that has its key here, for what is not a certificate: URLs that
+    /// cannot be filled in keep nothing from being revoked.
+    pub(super) fn signer_of(&self, issuer: &IssuerState) -> Option<Arc<Issuer>> {
+        if let Ok(signer) = &issuer.signer {
+            return Some(signer.clone());
+        }
+        let id = &issuer.record.key_id;
+        let key = self.keys.iter().find(|key| key.record.id == *id)?;
+        let certificate = issuer.certificate.clone();
+        Issuer::new(certificate, key.key.clone(), &AiaUrls::default())
+            .map(Arc::new)
+            .ok()
     }
 
     /// The key that `reference` means: an id, a name or `default` in any case.
