@@ -131,10 +131,12 @@ pub struct Row<E: 'static> {
     pub one_commit: bool,
     pub fields: &'static [Field],
     pub run: for<'a> fn(Cx<'a, E>, Map<String, Value>, Captures) -> Run<'a>,
-    pub exists: for<'a> fn(Cx<'a, E>, &'a Captures) -> BoxFuture<'a, Result<bool, ApiError>>,
+    pub exists: for<'a> fn(Cx<'a, E>, &'a Captures) -> Exists<'a>,
 }
 
 pub type Run<'a> = BoxFuture<'a, Result<Reply, ApiError>>;
+
+pub type Exists<'a> = BoxFuture<'a, Result<bool, ApiError>>;
 
 impl<E> std::fmt::Debug for Row<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

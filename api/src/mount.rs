@@ -409,7 +409,7 @@ impl MountTable {
             accessor: record.accessor.clone(),
             environment: self.environment.clone(),
         };
-        let engine = registry::open(&record.path, &record.kind, environment).await?;
+        let engine = registry::open(&record.path, &record.kind, environment)?;
         Ok(Mount {
             path: record.path.clone(),
             record,

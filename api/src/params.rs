@@ -145,13 +145,14 @@ pub fn take_field<T: FromField>(
 /// Declares the parameters of an endpoint: a struct whose doc comments are the help texts.
 ///
 /// `name: T` is `T`'s zero value when absent, `name: Option<T>` is `None`, `name: T = value` is
-/// `value`.
+/// `value`. Parameters under `ignored` are known and have to have their type, and nothing else.
 macro_rules! params {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident {
             $( $(#[doc = $doc:literal])* $field:ident : $ty:ty $(= $default:expr)? ),* $(,)?
         }
+        $( ignored { $( $(#[doc = $ignored_doc:literal])* $ignored:ident : $ignored_ty:ty ),* $(,)? } )?
     ) => {
         $(#[$meta])*
         $vis struct $name { $( pub(crate) $field: $ty, )* }
@@ -170,16 +171,25 @@ macro_rules! params {
                     <$ty as $crate::params::FromField>::KIND,
                     concat!($($doc),*),
                 ),
-            )*];
+            )* $($(
+                $crate::params::Field::new(
+                    stringify!($ignored),
+                    <$ignored_ty as $crate::params::FromField>::KIND,
+                    concat!($($ignored_doc),*),
+                ),
+            )*)?];
 
             fn take(
                 data: &mut serde_json::Map<String, serde_json::Value>,
             ) -> Result<Self, $crate::params::FieldError> {
                 let _ = &data;
+                $($(
+                    $crate::params::take_field::<$ignored_ty>(data, stringify!($ignored))?;
+                )*)?
                 Ok(Self { $(
                     $field: {
                         let given = $crate::params::take_field::<$ty>(data, stringify!($field))?;
-                        params!(@default given, $ty $(, $default)?)
+                        $crate::params::params!(@default given, $ty $(, $default)?)
                     },
                 )* })
             }
@@ -728,8 +738,12 @@ mod tests {
                 ttl: Option<Seconds>,
                 flag: bool,
             }
+            ignored {
+                /// Has no meaning.
+                old: i64,
+            }
         }
-        let mut data = json!({"ttl": null, "flag": "1", "bogus": 1})
+        let mut data = json!({"ttl": null, "flag": "1", "old": "7", "bogus": 1})
             .as_object()
             .unwrap()
             .clone();
@@ -740,6 +754,8 @@ mod tests {
         );
         assert_eq!(data.keys().collect::<Vec<_>>(), ["bogus"]);
         let names: Vec<_> = Example::FIELDS.iter().map(Field::name).collect();
-        assert_eq!(names, ["type", "ttl", "flag"]);
+        assert_eq!(names, ["type", "ttl", "flag", "old"]);
+        let mut wrong = json!({"old": "x"}).as_object().unwrap().clone();
+        assert_eq!(Example::take(&mut wrong).err().unwrap().field, "old");
     }
 }

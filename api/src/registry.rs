@@ -72,14 +72,10 @@ pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
 }
 
 /// Makes the engine of a mount.
-pub async fn open(
-    path: &str,
-    kind: &str,
-    env: MountEnvironment,
-) -> Result<Arc<dyn Mounted>, ApiError> {
+pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mounted>, ApiError> {
     match (path.starts_with("auth/"), kind) {
         (false, "system") => Ok(mounted(crate::sys::Sys)),
-        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env)?)),
+        (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),

@@ -225,7 +225,7 @@ impl Reply {
         if keys.is_empty() {
             return Err(ApiError::not_found());
         }
-        Self::data(serde_json::json!({ "keys": keys }))
+        Self::data(Map::from_iter([("keys".to_owned(), Value::from(keys))]))
     }
 
     #[must_use]

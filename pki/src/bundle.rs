@@ -24,7 +24,7 @@ pub enum BundleError {
     /// `block` counts from 1.
     #[error("error when parsing block {block}: invalid PEM data")]
     InvalidPem { block: usize },
-    #[error("Error parsing key {index}: {error}")]
+    #[error("Error parsing key {index}: failed to parse PEM block: {error}")]
     Key { index: usize, error: KeyError },
     #[error(
         "private keys found in the PEM bundle but not allowed by the path; use /issuers/import/bundle"
@@ -181,7 +181,9 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("Error parsing key 0: got errors attempting to parse"),
+            error.starts_with(
+                "Error parsing key 0: failed to parse PEM block: got errors attempting"
+            ),
             "{error}"
         );
         let broken = pem + &pem::encode("CERTIFICATE", &[0x30; 60]);

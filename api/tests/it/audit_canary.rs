@@ -73,9 +73,12 @@ async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
         .await;
     collect(&answer.1, &mut handed_out);
 
+    // The other mount was configured with canaries, which are no URLs.
+    let fresh = json!({"type": "pki"});
+    assert_eq!(server.write(ROOT, "sys/mounts/fresh", fresh).await.0, 204);
     let exported = json!({"common_name": format!("{CANARY}.example"), "key_type": "ec"});
     let answer = server
-        .write(ROOT, "pki/root/generate/exported", exported)
+        .write(ROOT, "fresh/root/generate/exported", exported)
         .await;
     assert_eq!(answer.0, 200, "{answer:?}");
     collect(&answer.1, &mut handed_out);

@@ -248,7 +248,7 @@ async fn a_changed_policy_counts_for_tokens_that_have_it() {
 
 #[tokio::test]
 async fn no_request_keeps_a_policy_in_memory_that_was_changed_meanwhile() {
-    for seed in 0..40 {
+    for seed in 0..64 {
         let server = Arc::new(Server::start_interleaved(seed).await);
         let allowed = r#"path "auth/token/create" { capabilities = ["update"] }"#;
         server.policy("changing", allowed).await;
@@ -259,7 +259,9 @@ async fn no_request_keeps_a_policy_in_memory_that_was_changed_meanwhile() {
             let (server, token) = (server.clone(), token.clone());
             requests.spawn(async move { server.create(&token, json!({})).await });
         }
-        tokio::task::yield_now().await;
+        for _ in 0..seed % 16 {
+            tokio::task::yield_now().await;
+        }
         let denied = r#"path "auth/token/create" { capabilities = ["deny"] }"#;
         server.policy("changing", denied).await;
         requests.join_all().await;

@@ -14,6 +14,7 @@ mod client;
 mod client_error;
 mod completion;
 mod data;
+mod demo;
 mod duration;
 mod flags;
 mod help;
@@ -82,7 +83,7 @@ enum Command {
     Auth(auth::Auth),
     Completion(completion::Completion),
     Delete(data::Delete),
-    Demo(server::Demo),
+    Demo(demo::Demo),
     #[command(subcommand)]
     Kv(kv::Kv),
     #[command(subcommand)]

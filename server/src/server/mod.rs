@@ -3,6 +3,7 @@
 mod banner;
 mod dev;
 mod dev_tls;
+pub(crate) mod embedded;
 mod log_file;
 mod logging;
 pub(crate) mod machine;

@@ -27,8 +27,10 @@ pub(super) struct Draft<'s> {
     state: &'s State,
     issuers: Vec<DraftIssuer>,
     keys: Vec<DraftKey>,
-    issuers_config: IssuersConfig,
-    keys_config: KeysConfig,
+    pub(super) issuers_config: IssuersConfig,
+    pub(super) keys_config: KeysConfig,
+    /// Something was taken out.
+    removed: bool,
     now: Timestamp,
 }
 
@@ -42,7 +44,7 @@ struct DraftKey {
     id: String,
     name: String,
     public_key: PublicKey,
-    /// Present when it is new.
+    /// Present when it has to be written.
     record: Option<KeyRecord>,
 }
 
@@ -81,6 +83,7 @@ impl<'s> Draft<'s> {
             keys,
             issuers_config: state.issuers_config.clone(),
             keys_config: state.keys_config.clone(),
+            removed: false,
             now,
         }
     }
@@ -183,10 +186,58 @@ impl<'s> Draft<'s> {
         self.issuers
             .retain(|issuer| !ids.contains(&issuer.record.id));
         for id in ids {
+            self.removed = true;
             self.engine.env.view.delete(batch, &issuer_path(id));
         }
         if ids.contains(&self.issuers_config.default) {
             self.issuers_config.default.clear();
+        }
+    }
+
+    /// Takes a key out, which is the default key no more.
+    pub(super) fn remove_key(&mut self, id: &str, batch: &mut Batch) {
+        self.keys.retain(|key| key.id != id);
+        self.removed = true;
+        self.engine.env.view.delete(batch, &key_path(id));
+        if self.keys_config.default == id {
+            self.keys_config.default.clear();
+        }
+    }
+
+    /// Takes all issuers and keys out.
+    pub(super) fn remove_everything(&mut self, batch: &mut Batch) {
+        let issuers: Vec<String> = self.issuers.iter().map(|i| i.record.id.clone()).collect();
+        self.remove_issuers(&issuers, batch);
+        let keys: Vec<String> = self.keys.iter().map(|key| key.id.clone()).collect();
+        for id in keys {
+            self.remove_key(&id, batch);
+        }
+    }
+
+    /// Puts the record of an issuer in the place of the one that it has.
+    pub(super) fn replace_issuer(&mut self, record: IssuerRecord) {
+        let found = self
+            .issuers
+            .iter_mut()
+            .find(|issuer| issuer.record.id == record.id);
+        if let Some(issuer) = found {
+            issuer.changed = true;
+            issuer.record = IssuerRecord {
+                modified_at: self.now,
+                ..record
+            };
+        }
+    }
+
+    /// Gives a key another name; empty for none.
+    pub(super) fn rename_key(&mut self, record: &KeyRecord, name: &str) {
+        let found = self.keys.iter_mut().find(|key| key.id == record.id);
+        if let Some(key) = found {
+            name.clone_into(&mut key.name);
+            key.record = Some(KeyRecord {
+                name: name.to_owned(),
+                ..record.clone()
+            });
         }
     }
 
@@ -198,9 +249,7 @@ impl<'s> Draft<'s> {
             .filter(|placed| !placed.existed && !self.key_of(&placed.id).is_empty())
             .map(|placed| placed.id.clone())
             .collect();
-        let Some(first) = keyed.first() else {
-            return None;
-        };
+        let first = keyed.first()?;
         if self.issuers_config.default.is_empty() {
             self.issuers_config.default.clone_from(first);
             return (keyed.len() > 1).then(|| {
@@ -239,17 +288,32 @@ impl<'s> Draft<'s> {
     }
 
     /// Is the name taken by another issuer?
-    pub(super) fn issuer_name_taken(&self, name: &str) -> bool {
-        self.issuers.iter().any(|issuer| issuer.record.name == name)
+    pub(super) fn issuer_name_taken(&self, name: &str, own_id: &str) -> bool {
+        self.issuers
+            .iter()
+            .any(|issuer| issuer.record.name == name && issuer.record.id != own_id)
     }
 
     /// Is the name taken by another key?
-    pub(super) fn key_name_taken(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name)
+    pub(super) fn key_name_taken(&self, name: &str, own_id: &str) -> bool {
+        self.keys
+            .iter()
+            .any(|key| key.name == name && key.id != own_id)
+    }
+
+    /// The name of a key; empty for none.
+    pub(super) fn key_name(&self, id: &str) -> &str {
+        self.keys
+            .iter()
+            .find(|key| key.id == id)
+            .map_or("", |key| key.name.as_str())
     }
 
     /// Recomputes the chains and writes what changed. Two changes at once cannot both succeed.
     pub(super) fn write(mut self, batch: &mut Batch) -> Result<(), ApiError> {
+        if !self.is_changed() {
+            return Ok(());
+        }
         let view = &self.engine.env.view;
         // Chains prefer parents in this order.
         self.issuers.sort_by(|a, b| b.record.id.cmp(&a.record.id));
@@ -272,6 +336,14 @@ impl<'s> Draft<'s> {
         view.expect(batch, REVISION, expect);
         view.put_record(batch, REVISION, &Revision {})?;
         Ok(())
+    }
+
+    fn is_changed(&self) -> bool {
+        self.removed
+            || self.issuers.iter().any(|issuer| issuer.changed)
+            || self.keys.iter().any(|key| key.record.is_some())
+            || self.issuers_config != self.state.issuers_config
+            || self.keys_config != self.state.keys_config
     }
 
     fn chains(&self) -> Result<Vec<Vec<String>>, ApiError> {

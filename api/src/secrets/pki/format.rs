@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use signet_pki::cert::Certificate;
-use signet_pki::key::{KeyFormat, PrivateKey};
+use signet_pki::key::{KeyFormat, KeyKind, PrivateKey};
 use signet_pki::pem;
 use zeroize::Zeroizing;
 
@@ -27,6 +27,15 @@ impl Format {
             "pem_bundle" => Some(Self::PemBundle),
             _ => None,
         }
+    }
+
+    /// The format of what a new authority gets.
+    pub(super) fn of_authority(text: &str) -> Result<Self, ApiError> {
+        Self::parse(text).ok_or_else(|| {
+            ApiError::bad_request(
+                "the \"format\" path parameter must be \"pem\", \"der\", or \"pem_bundle\"",
+            )
+        })
     }
 
     pub(super) fn certificate(self, certificate: &Certificate) -> String {
@@ -75,5 +84,15 @@ pub(super) fn key_encoding(text: &str) -> KeyFormat {
         KeyFormat::Pkcs8
     } else {
         KeyFormat::Traditional
+    }
+}
+
+/// The family of a key, as messages name it.
+pub(super) fn key_family(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Ec(_) => "ECDSA",
+        KeyKind::Ed25519 => "Ed25519",
+        KeyKind::MlDsa(_) => "ML-DSA",
+        KeyKind::Rsa { .. } => "RSA",
     }
 }

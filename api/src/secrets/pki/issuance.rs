@@ -67,6 +67,16 @@ impl Pki {
         now: Timestamp,
     ) -> Result<Certificate, ApiError> {
         let serial = self.new_serial(now)?;
+        self.sign_with_serial(vetted, issuer, serial).await
+    }
+
+    /// Signs what was vetted under a serial number that it has already.
+    pub(super) async fn sign_with_serial(
+        &self,
+        vetted: Vetted,
+        issuer: &Arc<Issuer>,
+        serial: SerialNumber,
+    ) -> Result<Certificate, ApiError> {
         let signed = if is_slow(issuer.key().kind()) {
             let issuer = issuer.clone();
             self.env

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use signet_pki::cert::Certificate;
 use signet_pki::csr::Csr;
-use signet_pki::key::{Curve, KeyFormat, KeyKind, PrivateKey};
+use signet_pki::key::{Curve, KeyFormat, KeyKind, MlDsa, PrivateKey};
 use signet_pki::role::{KeyType, Role};
 use signet_pki::time::UnixTime;
 use signet_pki::vet::{
@@ -375,6 +375,9 @@ pub(super) fn key_kind(key_type: KeyType, bits: u32) -> Result<KeyKind, ApiError
         (KeyType::Ec, 384) => Ok(KeyKind::Ec(Curve::P384)),
         (KeyType::Ec, 521) => Ok(KeyKind::Ec(Curve::P521)),
         (KeyType::Ed25519, _) => Ok(KeyKind::Ed25519),
+        (KeyType::MlDsa, 44) => Ok(KeyKind::MlDsa(MlDsa::MlDsa44)),
+        (KeyType::MlDsa, 65) => Ok(KeyKind::MlDsa(MlDsa::MlDsa65)),
+        (KeyType::MlDsa, 87) => Ok(KeyKind::MlDsa(MlDsa::MlDsa87)),
         _ => Err(unsupported()),
     }
 }

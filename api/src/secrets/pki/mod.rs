@@ -5,21 +5,30 @@
 //!                     ^ state: issuers, keys and configuration, parsed once, fed by watch
 //! ```
 
+mod aia;
 mod authorities;
+mod authority_params;
 mod ca;
 mod certs;
 mod conditional;
 mod config;
 mod crl;
 mod format;
+mod import;
 mod intermediate;
 mod issuance;
+mod issuers;
+mod key_source;
+mod keys;
 mod leaf;
+mod names;
 mod ocsp;
 mod records;
 mod revoke;
 mod roles;
 mod root;
+mod self_issued;
+mod sign_intermediate;
 mod state;
 mod tidy;
 
@@ -62,16 +71,38 @@ impl Engine for Pki {
         row::<certs::ListRevoked>(),
         row::<config::auto_tidy::Read>(),
         row::<config::auto_tidy::Write>(),
+        row::<config::cluster::Read>(),
+        row::<config::cluster::Write>(),
         row::<config::crl::Read>(),
         row::<config::crl::Write>(),
+        row::<config::defaults::ReadIssuers>(),
+        row::<config::defaults::ReadKeys>(),
+        row::<config::defaults::ReplaceRoot>(),
+        row::<config::defaults::WriteIssuers>(),
+        row::<config::defaults::WriteKeys>(),
+        row::<config::urls::Read>(),
+        row::<config::urls::Write>(),
         row::<crl::endpoints::Fetch>(),
         row::<crl::endpoints::FetchJson>(),
         row::<crl::endpoints::FetchOfIssuer>(),
         row::<crl::endpoints::Rotate>(),
         row::<crl::endpoints::RotateDelta>(),
+        row::<import::Import>(),
         row::<intermediate::Generate>(),
-        row::<intermediate::Import>(),
-        row::<intermediate::Sign>(),
+        row::<issuers::Delete>(),
+        row::<issuers::Fetch>(),
+        row::<issuers::FetchJson>(),
+        row::<issuers::List>(),
+        row::<issuers::Read>(),
+        row::<issuers::revoke::Revoke>(),
+        row::<issuers::update::Patch>(),
+        row::<issuers::update::Replace>(),
+        row::<keys::Delete>(),
+        row::<keys::List>(),
+        row::<keys::Read>(),
+        row::<keys::Rename>(),
+        row::<keys::create::Generate>(),
+        row::<keys::create::Import>(),
         row::<leaf::Issue>(),
         row::<leaf::Sign>(),
         row::<leaf::SignVerbatim>(),
@@ -84,7 +115,10 @@ impl Engine for Pki {
         row::<roles::Patch>(),
         row::<roles::Read>(),
         row::<roles::Write>(),
+        row::<root::Delete>(),
         row::<root::Generate>(),
+        row::<self_issued::Sign>(),
+        row::<sign_intermediate::Sign>(),
         row::<tidy::Cancel>(),
         row::<tidy::Start>(),
         row::<tidy::Status>(),
@@ -112,18 +146,18 @@ impl Engine for Pki {
 }
 
 impl Pki {
-    pub(crate) fn open(env: MountEnvironment) -> Result<Self, ApiError> {
+    pub(crate) fn open(env: MountEnvironment) -> Self {
         let state = StateCache::new(&env);
         let crls = Crls::new(&env);
         let ocsp_cache = OcspCache::new(&env.view);
         let tidy = Tidy::new(env.environment.clock.now());
-        Ok(Self {
+        Self {
             env,
             state,
             crls,
             ocsp_cache,
             freshness: Arc::default(),
             tidy,
-        })
+        }
     }
 }

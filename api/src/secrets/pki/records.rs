@@ -70,7 +70,7 @@ pub(super) struct IssuerRecord {
     pub(super) revocation_signature_algorithm: String,
     #[serde(default)]
     pub(super) revoked_at: Option<Timestamp>,
-    /// `None`: the mount's URLs apply.
+    /// See [`IssuerRecord::urls`].
     #[serde(default)]
     pub(super) aia: Option<AiaConfig>,
     pub(super) modified_at: Timestamp,
@@ -89,6 +89,12 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    pub(super) const NONE: Self = Self {
+        crl_signing: false,
+        issuing_certificates: false,
+        ocsp_signing: false,
+    };
+
     pub(super) const ALL: Self = Self {
         crl_signing: true,
         issuing_certificates: true,
@@ -123,20 +129,6 @@ pub(super) struct AiaConfig {
     pub(super) enable_templating: bool,
 }
 
-impl AiaConfig {
-    pub(super) fn any_contains(&self, template: &str) -> bool {
-        [
-            &self.issuing_certificates,
-            &self.crl_distribution_points,
-            &self.delta_crl_distribution_points,
-            &self.ocsp_servers,
-        ]
-        .into_iter()
-        .flatten()
-        .any(|url| url.contains(template))
-    }
-}
-
 impl Record for AiaConfig {
     const FORMAT: u8 = 1;
 }
@@ -165,7 +157,7 @@ impl Record for KeyRecord {
     const FORMAT: u8 = 1;
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct IssuersConfig {
     /// Empty for none.
@@ -177,7 +169,7 @@ impl Record for IssuersConfig {
     const FORMAT: u8 = 1;
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct KeysConfig {
     /// Empty for none.

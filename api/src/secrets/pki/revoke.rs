@@ -274,7 +274,7 @@ fn is_expired(certificate: &Certificate, now: Timestamp) -> bool {
 }
 
 /// The record of a revocation, on the CRL of the authority that issued the certificate.
-fn revocation(
+pub(super) fn revocation(
     state: &State,
     certificate: &Certificate,
     issuer_id: &str,

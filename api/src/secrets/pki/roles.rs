@@ -148,8 +148,6 @@ params! {
     pub(super) struct RoleParams {
         /// Name of the role.
         name: String,
-        /// Ignored; kept for old clients.
-        backend: Option<String>,
         /// Reference to the issuer of certificates of this role.
         issuer_ref: Option<String>,
         /// Lifetime where a request does not say; 0 for the mount's default.
@@ -252,6 +250,10 @@ params! {
         not_after: Option<String>,
         /// permit, ttl-limited, forbid, or an RFC 3339 time.
         not_after_bound: Option<String>,
+    }
+    ignored {
+        /// Kept for old clients.
+        backend: String,
     }
 }
 

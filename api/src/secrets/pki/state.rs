@@ -328,50 +328,13 @@ fn signer(
     cluster: &ClusterConfig,
 ) -> Result<Arc<Issuer>, CannotSign> {
     let key = key.ok_or(CannotSign::NoKey)?;
-    let aia = record.aia.as_ref().unwrap_or(urls);
-    let urls = aia.resolve(&record.id, cluster).map_err(CannotSign::Urls)?;
+    let configured = record.urls(urls);
+    let urls = configured
+        .resolve(&record.id, cluster)
+        .map_err(CannotSign::Urls)?;
     Issuer::new(certificate.clone(), key.key.clone(), &urls)
         .map(Arc::new)
         .map_err(|_| CannotSign::NoKey)
-}
-
-impl AiaConfig {
-    /// The URLs with their templates filled in; the error is the API's text.
-    pub(super) fn resolve(
-        &self,
-        issuer_id: &str,
-        cluster: &ClusterConfig,
-    ) -> Result<AiaUrls, String> {
-        let fill = |urls: &Vec<String>| -> Result<Vec<String>, String> {
-            urls.iter()
-                .map(|url| {
-                    if !self.enable_templating {
-                        return Ok(url.clone());
-                    }
-                    let mut url = url.replace("{{issuer_id}}", issuer_id);
-                    for (template, value, name) in [
-                        ("{{cluster_path}}", &cluster.path, "path"),
-                        ("{{cluster_aia_path}}", &cluster.aia_path, "aia_path"),
-                    ] {
-                        if url.contains(template) && value.is_empty() {
-                            return Err(format!(
-                                "unable to template AIA URLs as we lack local cluster address \
-                                 information ({name})"
-                            ));
-                        }
-                        url = url.replace(template, value);
-                    }
-                    Ok(url)
-                })
-                .collect()
-        };
-        Ok(AiaUrls {
-            ocsp_servers: fill(&self.ocsp_servers)?,
-            issuing_certificates: fill(&self.issuing_certificates)?,
-            crl_distribution_points: fill(&self.crl_distribution_points)?,
-            delta_crl_distribution_points: fill(&self.delta_crl_distribution_points)?,
-        })
-    }
 }
 
 async fn config<T: Record + Default + DeserializeOwned>(

@@ -229,6 +229,16 @@ impl Crls {
         Ok(warnings)
     }
 
+    /// Warns of authorities whose lists nobody may sign.
+    pub(super) fn warnings(&self, state: &Arc<State>) -> Vec<String> {
+        let groups = self.groups(state);
+        let mut warnings = Vec::new();
+        for group in groups.1.all.iter().filter(|group| group.signer.is_none()) {
+            warnings.extend(no_signer_warning(group, warnings.len() + 1));
+        }
+        warnings
+    }
+
     /// Brings every list up to date and forgets those of authorities that are gone.
     pub(super) async fn periodic(
         &self,
