@@ -1,7 +1,6 @@
 //! Stored policies, and what each set of them allows, compiled once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -34,27 +33,19 @@ impl Record for PolicyRecord {
 }
 
 #[derive(Debug)]
-struct Compiled {
-    sets: Cache<Vec<String>, Arc<Acl>>,
-    /// Counts changes, so that a set that was read before one is not kept after it.
-    changes: AtomicU64,
-}
+struct Compiled(Cache<Vec<String>, Arc<Acl>>);
 
 impl Observer for Compiled {
     /// Policies change rarely; finding out which sets hold one is not worth it.
     fn changed(&self, _paths: &[&str]) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        self.sets.clear();
+        self.0.clear();
     }
 }
 
 impl PolicyStore {
     /// Opens the store and writes the policies that every server has.
     pub async fn open(view: View) -> Result<Self, ApiError> {
-        let compiled = Arc::new(Compiled {
-            sets: Cache::new(CACHED_SETS),
-            changes: AtomicU64::new(0),
-        });
+        let compiled = Arc::new(Compiled(Cache::new(CACHED_SETS)));
         view.watch(compiled.clone());
         let store = Self { view, compiled };
         if store.text("default").await?.is_none() {
@@ -105,21 +96,25 @@ impl PolicyStore {
 
     /// What a token may do, by the current text of its policies.
     pub async fn acl(&self, token: &Token, now: Timestamp) -> Result<Arc<Acl>, ApiError> {
-        if let Some(acl) = self.compiled.sets.get(&token.policies)
-            && acl
-                .expires_at()
-                .is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
-        {
-            return Ok(acl);
+        let is_current = |acl: &Acl| {
+            let end = acl.expires_at();
+            end.is_none_or(|end| now < Timestamp::from_secs(end.unix_timestamp()))
+        };
+        let cache = &self.compiled.0;
+        if let Some(acl) = cache.get(&token.policies) {
+            if is_current(&acl) {
+                return Ok(acl);
+            }
+            cache.remove(&token.policies);
         }
-        let before = self.compiled.changes.load(Ordering::SeqCst);
+        // A change of policies while they are compiled takes the guard's place away: what was
+        // compiled before the change is never kept.
+        let guard = match cache.get_value_or_guard_async(&token.policies).await {
+            Ok(acl) => return Ok(acl),
+            Err(guard) => guard,
+        };
         let acl = Arc::new(self.compile(&token.policies, now).await?);
-        self.compiled
-            .sets
-            .insert(token.policies.clone(), acl.clone());
-        if self.compiled.changes.load(Ordering::SeqCst) != before {
-            self.compiled.sets.remove(&token.policies);
-        }
+        let _ = guard.insert(acl.clone());
         Ok(acl)
     }
 

@@ -1,5 +1,7 @@
 //! `auth/token/create`: who may make which token.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::support::{ROOT, Server, error};
@@ -242,6 +244,29 @@ async fn a_changed_policy_counts_for_tokens_that_have_it() {
     let text = r#"path "auth/token/create" { capabilities = ["update"] }"#;
     server.policy("later", text).await;
     assert_eq!(server.create(&token, json!({})).await.0, 200);
+}
+
+#[tokio::test]
+async fn no_request_keeps_a_policy_in_memory_that_was_changed_meanwhile() {
+    for seed in 0..64 {
+        let server = Arc::new(Server::start_interleaved(seed).await);
+        let allowed = r#"path "auth/token/create" { capabilities = ["update"] }"#;
+        server.policy("changing", allowed).await;
+        let data = json!({"policies": ["changing"], "no_default_policy": true});
+        let token = server.token(ROOT, data).await;
+        let mut requests = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (server, token) = (server.clone(), token.clone());
+            requests.spawn(async move { server.create(&token, json!({})).await });
+        }
+        for _ in 0..seed % 16 {
+            tokio::task::yield_now().await;
+        }
+        let denied = r#"path "auth/token/create" { capabilities = ["deny"] }"#;
+        server.policy("changing", denied).await;
+        requests.join_all().await;
+        assert_eq!(server.create(&token, json!({})).await.0, 403, "seed {seed}");
+    }
 }
 
 #[tokio::test]

@@ -222,3 +222,51 @@ async fn an_expired_token_is_not_found() {
         (403, json!({"errors": ["permission denied"]}))
     );
 }
+
+#[tokio::test]
+async fn a_login_token_is_renewed_on_the_terms_its_role_has_now() {
+    let server = Server::start().await;
+    server.enable_auth("approle").await;
+    let role = "auth/approle/role/web";
+    let data = json!({"token_ttl": "1h", "token_max_ttl": "4h", "role_id": "r"});
+    server.write(ROOT, role, data).await;
+    let custom = format!("{role}/custom-secret-id");
+    server.write(ROOT, &custom, json!({"secret_id": "s"})).await;
+    let login = json!({"role_id": "r", "secret_id": "s"});
+    let login = server.write("", "auth/approle/login", login).await;
+    let token = client_token(&login);
+    assert_eq!(renewed_secs(&server, &token, "20m").await, 1200);
+    assert_eq!(
+        renewed_secs(&server, &token, "").await,
+        3600,
+        "the role's, not the last one"
+    );
+    server
+        .write(
+            ROOT,
+            role,
+            json!({"token_ttl": "30m", "token_max_ttl": "2h"}),
+        )
+        .await;
+    assert_eq!(renewed_secs(&server, &token, "").await, 1800);
+    assert_eq!(renewed_secs(&server, &token, "9h").await, 7200);
+    server.clock.advance_secs(7190);
+    assert_eq!(renewed_secs(&server, &token, "").await, 10);
+    server
+        .write(ROOT, role, json!({"token_max_ttl": "1h"}))
+        .await;
+    let answer = renew(&server, &token, "").await;
+    assert_eq!(
+        (answer.0, error(&answer)),
+        (400, "past the max TTL, cannot renew")
+    );
+    server
+        .write(ROOT, role, json!({"token_period": "24h"}))
+        .await;
+    assert_eq!(renewed_secs(&server, &token, "").await, 86_400);
+    server.delete(ROOT, role).await;
+    let answer = renew(&server, &token, "").await;
+    let text = "failed to renew entry: role \"web\" does not exist during renewal";
+    assert_eq!((answer.0, error(&answer)), (400, text));
+    assert!(server.works(&token).await, "it lives on to its end");
+}

@@ -352,6 +352,23 @@ async fn an_auth_method_takes_its_tokens_with_it() {
 }
 
 #[tokio::test]
+async fn disabling_an_auth_method_ends_the_tokens_of_its_logins() {
+    let server = Server::start().await;
+    server.enable_auth("approle").await;
+    let role = json!({"role_id": "r", "bind_secret_id": false, "token_bound_cidrs": "127.0.0.1"});
+    let answer = server.write(ROOT, "auth/approle/role/web", role).await;
+    assert_eq!(answer.0, 204, "{}", answer.1);
+    let login = server
+        .write("", "auth/approle/login", json!({"role_id": "r"}))
+        .await;
+    let token = client_token(&login);
+    assert!(server.works(&token).await);
+    assert_eq!(server.delete(ROOT, "sys/auth/approle").await.0, 204);
+    assert!(!server.works(&token).await);
+    assert_only_root_is_left(&server).await;
+}
+
+#[tokio::test]
 async fn a_sweep_works_through_many_more_than_a_page() {
     const TOKENS: usize = 3_000;
     let server = Server::start().await;
