@@ -228,7 +228,7 @@ impl MountTable {
         }
         let mut by_path = HashMap::new();
         for record in stored.mounts {
-            let mount = table.bring_up(record).await?;
+            let mount = table.bring_up(record)?;
             by_path.insert(mount.path.clone(), Arc::new(mount));
         }
         table.by_path.store(Arc::new(by_path));
@@ -281,7 +281,7 @@ impl MountTable {
         registry::check_kind(path, kind)?;
         let mut record = self.new_record(path, kind, config)?;
         (record.local, record.seal_wrap) = (local, seal_wrap);
-        let mount = self.bring_up(record.clone()).await?;
+        let mount = self.bring_up(record.clone())?;
         let (mut table, version) = self.load().await?;
         table.mounts.push(record);
         self.save(&table, version, Batch::default()).await?;
@@ -401,7 +401,7 @@ impl MountTable {
         })
     }
 
-    async fn bring_up(&self, record: MountRecord) -> Result<Mount, ApiError> {
+    fn bring_up(&self, record: MountRecord) -> Result<Mount, ApiError> {
         let settings = Arc::new(Settings::new(record.config.clone(), self.system));
         let environment = MountEnvironment {
             view: self.view_of(&record),

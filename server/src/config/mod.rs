@@ -119,6 +119,9 @@ fn refuse_flags(args: &ServerArgs, report: &mut Report) {
             ));
         }
     }
+    if args.dev_kv_v1 {
+        report.general_error("-dev-kv-v1 is not supported: there is no key-value engine yet");
+    }
     if args.recovery {
         report.general_error("-recovery is not supported: there is no recovery mode");
     }
