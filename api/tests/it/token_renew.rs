@@ -263,7 +263,10 @@ async fn a_login_token_is_renewed_on_the_terms_its_role_has_now() {
     server
         .write(ROOT, role, json!({"token_period": "24h"}))
         .await;
-    assert_eq!(renewed_secs(&server, &token, "").await, 86_400);
+    let capped = renew(&server, &token, "").await;
+    assert_eq!(capped.1["auth"]["lease_duration"], 3600);
+    let text = "period of \"24h\" exceeded the effective max_ttl of \"1h\"; period value is capped accordingly";
+    assert_eq!(capped.1["warnings"][0], text);
     server.delete(ROOT, role).await;
     let answer = renew(&server, &token, "").await;
     let text = "failed to renew entry: role \"web\" does not exist during renewal";
