@@ -1,5 +1,11 @@
 //! Killing a persistent server in the middle of its work loses nothing that it acknowledged.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::sync::Mutex;

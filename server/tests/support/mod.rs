@@ -93,7 +93,10 @@ impl Server {
         server
             .scratch
             .write("key", keys["keys_base64"][0].as_str().unwrap());
-        server.token = keys["root_token"].as_str().unwrap().to_owned();
+        keys["root_token"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut server.token);
         server.unseal();
         server
     }
@@ -209,9 +212,7 @@ fn try_request(
     body: &str,
 ) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .ok()?;
+    stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
     let token = if token.is_empty() {
         String::new()
     } else {
@@ -261,7 +262,7 @@ impl Client {
         client
     }
 
-    /// The client of OpenBao, which `scripts/test` installs.
+    /// The client of `OpenBao`, which `scripts/test` installs.
     pub(crate) fn bao(server: &Server) -> Self {
         Self::new(tool("SIGNET_TEST_BAO"), server)
     }
@@ -305,9 +306,10 @@ impl Client {
 
 /// A program that `scripts/test` installs and names in the environment.
 pub(crate) fn tool(variable: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .unwrap_or_else(|| panic!("{variable} is not set: run the tests with scripts/test"))
+    std::env::var_os(variable).map_or_else(
+        || panic!("{variable} is not set: run the tests with scripts/test"),
+        PathBuf::from,
+    )
 }
 
 /// Standard output of an `openssl` command that must succeed.

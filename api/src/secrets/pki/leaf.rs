@@ -78,6 +78,7 @@ impl Endpoint for Issue {
         Route::token(Op::Write, "issuer/{issuer_ref}/issue/{role}"),
     ];
     const HELP: &'static str = "Request a certificate and its key using a certain role.";
+    const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, Pki>, params: IssueParams) -> Result<Reply, ApiError> {
         let role = role(cx, &params.role).await?;
@@ -164,6 +165,7 @@ impl Endpoint for Sign {
     ];
     const HELP: &'static str =
         "Request certificates using a certain role with the provided details.";
+    const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, Pki>, params: SignParams) -> Result<Reply, ApiError> {
         let role = role(cx, &params.role).await?;
@@ -263,6 +265,7 @@ impl Endpoint for SignVerbatim {
         Route::token(Op::Write, "issuer/{issuer_ref}/sign-verbatim/{role}"),
     ];
     const HELP: &'static str = "Issue a certificate directly from the provided CSR.";
+    const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, Pki>, params: SignVerbatimParams) -> Result<Reply, ApiError> {
         let named = cx.relative_path().rsplit('/').next() != Some("sign-verbatim");
