@@ -1,6 +1,7 @@
 //! The chain that the quick start builds: root, intermediate, leaf.
 
 use serde_json::{Value, json};
+use signet_api::mount::MountConfig;
 
 use crate::support::{ROOT, Server};
 
@@ -16,7 +17,7 @@ async fn a_leaf_chains_to_the_root_through_the_intermediate() {
     for path in ["pki/", "pki_int/"] {
         let mounts = &server.node.core().unwrap().mounts;
         mounts
-            .mount(path, "pki", Default::default(), false, false)
+            .mount(path, "pki", MountConfig::default(), false, false)
             .await
             .unwrap();
     }

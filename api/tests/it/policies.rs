@@ -1,5 +1,6 @@
 //! Policies, by the new paths and by the old ones.
 
+use base64::Engine as _;
 use serde_json::json;
 
 use crate::support::{ROOT, Server, error};
@@ -39,7 +40,6 @@ async fn policies_may_be_json_or_base64_and_have_slashes_in_their_names() {
         server.read(ROOT, path).await.1["data"]["policy"],
         json!(as_json)
     );
-    use base64::Engine as _;
     let encoded = base64::engine::general_purpose::STANDARD.encode(RULES);
     server.write(ROOT, path, json!({ "policy": encoded })).await;
     assert_eq!(

@@ -78,7 +78,11 @@ async fn every_capture_is_a_parameter() {
             // Whatever the caller sends is stored.
             continue;
         }
-        let known: BTreeSet<&str> = row.fields.iter().map(|field| field.name()).collect();
+        let known: BTreeSet<&str> = row
+            .fields
+            .iter()
+            .map(signet_api::params::Field::name)
+            .collect();
         let missing: Vec<&str> = capture_names(route.path)
             .filter(|capture| !known.contains(capture))
             .collect();

@@ -262,7 +262,7 @@ impl Client {
         client
     }
 
-    /// The client of `OpenBao`, which `scripts/test` installs.
+    /// The client of OpenBao, which `scripts/test` installs.
     pub(crate) fn bao(server: &Server) -> Self {
         Self::new(tool("SIGNET_TEST_BAO"), server)
     }
