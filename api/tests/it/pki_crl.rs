@@ -485,7 +485,7 @@ async fn lists_larger_than_one_piece_survive_a_restart() {
 async fn an_issuer_that_may_not_sign_lists_is_named() {
     let pki = Pki::start().await;
     pki.edit_issuer("root", |record| {
-        record["usage"]["crl_signing"] = json!(false)
+        record["usage"]["crl_signing"] = json!(false);
     })
     .await;
     let (status, body) = pki.read("crl/rotate").await;
@@ -571,7 +571,7 @@ async fn revocations_of_a_deleted_issuer_move_to_the_default_list() {
     assert_eq!(pki.listed().await, Vec::<String>::new());
     assert_eq!(
         serials(&pki.crl_at("issuer/short/crl/der").await),
-        [first.clone()]
+        std::slice::from_ref(&first)
     );
     pki.server.clock.advance_secs(3700);
     pki.ok(
@@ -583,7 +583,7 @@ async fn revocations_of_a_deleted_issuer_move_to_the_default_list() {
         tokio::task::yield_now().await;
     }
     assert_eq!(pki.fetch("issuer/short/crl/der").await.status, 500);
-    assert_eq!(pki.listed().await, [first.clone()]);
+    assert_eq!(pki.listed().await, std::slice::from_ref(&first));
     pki.ok("config/crl", json!({"allow_expired_cert_revocation": true}))
         .await;
     pki.revoke(&second).await;

@@ -401,7 +401,7 @@ async fn an_issuer_without_the_usage_does_not_answer() {
     let request = case.plain();
     assert_eq!(pki.ocsp(&request).await.status, 200);
     pki.edit_issuer("root", |record| {
-        record["usage"]["ocsp_signing"] = json!(false)
+        record["usage"]["ocsp_signing"] = json!(false);
     })
     .await;
     assert_eq!(status(&pki.ocsp(&request).await), (401, UNAUTHORIZED));
@@ -427,7 +427,7 @@ async fn an_issuer_that_lost_its_key_is_unknown() {
     let other = json!({"common_name": "Other", "key_type": "ec", "issuer_name": "other"});
     let other = pki.ok("root/generate/internal", other).await;
     pki.edit_record("config/issuers", |record| {
-        record["default"] = other["issuer_id"].clone()
+        record["default"] = other["issuer_id"].clone();
     })
     .await;
     pki.edit_issuer("root", |record| record["key_id"] = json!(""))

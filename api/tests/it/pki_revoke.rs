@@ -118,7 +118,7 @@ async fn a_certificate_that_was_not_stored_is_revoked_by_itself() {
     );
     pki.ok("revoke", json!({"certificate": leaf["certificate"]}))
         .await;
-    assert_eq!(pki.listed().await, [serial.clone()]);
+    assert_eq!(pki.listed().await, std::slice::from_ref(&serial));
     assert_eq!(pki.read(&format!("cert/{serial}")).await.0, 200);
 }
 
