@@ -14,6 +14,7 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 /// Later ones are the far future that some requests ask for.
 const YEAR_2100: i64 = 4_102_444_800;
+const DAY_SECONDS: i64 = 86_400;
 
 /// The certificates of authorities that a case has shown.
 #[derive(Debug, Default)]
@@ -66,12 +67,14 @@ pub(crate) fn digest(text: &str, authorities: &mut Authorities) -> Option<Value>
         }
         return Some(json!({"pem": blocks, "final newline": text.ends_with('\n')}));
     }
-    if text.len() > 200 && text.starts_with("MI") {
-        let der = STANDARD.decode(text).ok()?;
-        let digest = der_digest(&der, authorities).unwrap_or_else(|| json!("private key"));
-        return Some(json!({"base64": digest}));
-    }
-    None
+    let der = STANDARD.decode(text).ok().filter(|der| is_der(der))?;
+    let digest = der_digest(&der, authorities).unwrap_or_else(|| json!("private key"));
+    Some(json!({"base64": digest}))
+}
+
+/// One sequence, long enough to be no accident.
+fn is_der(bytes: &[u8]) -> bool {
+    bytes.len() > 40 && matches!(element(bytes), Some((0x30, _, after)) if after.is_empty())
 }
 
 /// A digest of a DER certificate, request or revocation list.
@@ -93,7 +96,8 @@ fn certificate_digest(certificate: &X509Certificate<'_>, authorities: &Authoriti
         validity.not_before.timestamp(),
         validity.not_after.timestamp(),
     );
-    let length = if until > YEAR_2100 {
+    // A year or a date at midnight was asked for by name.
+    let length = if until > YEAR_2100 || until % DAY_SECONDS == 0 {
         json!(validity.not_after.to_string())
     } else {
         json!(about(until - from))
@@ -244,6 +248,8 @@ pub(crate) fn outline(der: &[u8]) -> Vec<Value> {
             _ if tag & 0x20 != 0 => json!({ format!("{tag:02x}"): outline(content) }),
             // An octet string that holds DER, as in OCSP.
             0x04 if content.len() > 64 => json!({ "04": outline(content) }),
+            // The length of an ECDSA signature varies by a few bytes.
+            0x03 if content.len() > 64 => json!("03 signature or key"),
             _ if content.len() > 64 => json!(format!("{tag:02x} {} bytes", content.len())),
             _ => json!(format!("{tag:02x} {}", hex::encode(content))),
         });

@@ -45,13 +45,15 @@ const IGNORED_FIELDS: [&str; 26] = [
 ];
 
 /// Fields whose values are random, whatever they look like.
-const RANDOM_FIELDS: [&str; 6] = [
+const RANDOM_FIELDS: [&str; 8] = [
     "otp",
     "encoded_token",
     "encoded_root_token",
     "random_bytes",
     "install_time",
     "encryptions",
+    "keys_base64",
+    "cluster",
 ];
 
 /// Seconds that pass between the request and its answer.
@@ -99,6 +101,9 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             format!("{}_<accessor>", &found[1])
         }),
         pattern(r"\bh?[0-9a-f]{64,}\b", |_| "<hex>".to_owned()),
+        pattern(r"\bvault-eab-0-[A-Za-z0-9_-]{43}", |_| {
+            "<eab key>".to_owned()
+        }),
         pattern(r"[A-Za-z0-9+/]{43}=", |_| "<base64>".to_owned()),
         pattern(r"\b[A-Za-z0-9]{24}\b", |found| {
             let mixed = |test: fn(&u8) -> bool| found[0].as_bytes().iter().any(|byte| test(byte));
