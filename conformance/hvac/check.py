@@ -44,7 +44,7 @@ def equal(got, wanted):
 def health(c):
     equal(c.sys.read_health_status().status_code, 200)
     equal(c.sys.read_health_status(method="GET")["initialized"], True)
-    equal(c.sys.read_health_status(method="GET", active_code=299)["sealed"], False)
+    equal(c.sys.read_health_status(method="GET", active_code=299).status_code, 299)
 
 
 @check
@@ -151,11 +151,9 @@ def wrapping_with_own_token(c):
 
 
 @check
-def wrapping_is_bounded_by_cubbyhole(c):
+def wrapping_of_a_token(c):
     answer = c.write_data("auth/token/create", data={"policies": ["default"]}, wrap_ttl="1m")
-    inner = client(answer["wrap_info"]["token"])
-    assert inner.is_authenticated() in (True, False)
-    equal(inner.sys.unwrap()["auth"]["policies"], ["default"])
+    equal(client(answer["wrap_info"]["token"]).sys.unwrap()["auth"]["policies"], ["default"])
 
 
 @check

@@ -26,7 +26,12 @@ fn walk(
     differences: &mut Vec<Difference>,
 ) {
     match (expected, got) {
-        (Some(Value::Object(expected)), Some(Value::Object(got))) => {
+        // Two objects without a common field are two things, not one with differences.
+        (Some(Value::Object(expected)), Some(Value::Object(got)))
+            if expected.is_empty()
+                || got.is_empty()
+                || expected.keys().any(|name| got.contains_key(name)) =>
+        {
             let mut names: Vec<&String> = expected.keys().chain(got.keys()).collect();
             names.sort();
             names.dedup();
