@@ -11,8 +11,8 @@ use crate::call::Op;
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::params::{Field, FieldError, Params};
-use crate::pipeline::Request;
 use crate::reply::{Body, Reply};
+use crate::request::Request;
 use crate::route::Captures;
 
 /// Who may call a route.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::call::Op;
 use crate::endpoint::{BoxFuture, Cx, Route, Row, Run};
 use crate::error::ApiError;
-use crate::pipeline::Request;
+use crate::request::Request;
 use crate::route::{Captures, Found, Router};
 use crate::time::Timestamp;
 

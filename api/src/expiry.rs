@@ -12,9 +12,9 @@ use signet_storage::{Batch, Record, StorageError, Unsealed, View, check_path};
 
 use crate::error::ApiError;
 use crate::node::Core;
-use crate::pipeline::Request;
 use crate::random::base62;
 use crate::reply::Lease;
+use crate::request::Request;
 use crate::time::Timestamp;
 use crate::token::{Token, TokenKind, TokenRecord};
 

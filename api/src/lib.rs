@@ -4,6 +4,7 @@
 //! workload certificates, over the same issuance functions.
 
 pub mod acl;
+pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod call;
@@ -30,6 +31,7 @@ pub mod quota;
 pub mod random;
 pub mod registry;
 pub mod reply;
+pub mod request;
 pub mod route;
 pub mod seal;
 pub mod secrets;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::error::ApiError;
 use crate::mount::LockoutConfig;
-use crate::pipeline::Request;
+use crate::request::Request;
 use crate::time::Timestamp;
 
 /// What the operator sets for all mounts.

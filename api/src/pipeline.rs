@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use serde_json::Value;
-use signet_storage::Batch;
 
-use crate::acl::{AccessRequest, Acl, Operation};
+use crate::acl::Acl;
+use crate::answer::Answer;
 use crate::audit::Event;
 use crate::call::{Call, Op};
 use crate::endpoint::Access;
@@ -18,69 +17,11 @@ use crate::error::{ApiError, ErrorKind};
 use crate::mount::Mount;
 use crate::node::{Core, Node};
 use crate::permit::Permit;
-use crate::reply::{AuthReply, Body, Envelope, Reply, Response, address_allowed};
+use crate::reply::{Response, address_allowed};
+use crate::request::{Request, access_request};
 use crate::route::{Captures, Found};
-use crate::time::Timestamp;
 use crate::token::Token;
 use crate::wrap;
-
-/// One request, as handlers see it.
-#[derive(Debug)]
-pub struct Request {
-    pub node: Arc<Node>,
-    core: Option<Arc<Core>>,
-    pub call: Arc<Call>,
-    pub mount: Arc<Mount>,
-    /// When the request began; every time in the answer derives from it.
-    pub now: Timestamp,
-    /// The caller's token; `None` on paths that need none.
-    pub token: Option<Arc<Token>>,
-    pub acl: Option<Arc<Acl>>,
-    /// The use of a counted token, waiting to be written with whatever the handler writes.
-    token_use: Mutex<Option<Batch>>,
-}
-
-impl Request {
-    /// # Errors
-    /// `Sealed` when the server is.
-    pub fn core(&self) -> Result<&Arc<Core>, ApiError> {
-        self.core.as_ref().ok_or_else(ApiError::sealed)
-    }
-
-    /// The caller's token.
-    ///
-    /// # Errors
-    /// `Forbidden` on a path that needs none, when none was sent.
-    pub fn caller(&self) -> Result<&Arc<Token>, ApiError> {
-        self.token.as_ref().ok_or_else(ApiError::permission_denied)
-    }
-
-    /// The path below the mount.
-    #[must_use]
-    pub fn relative_path(&self) -> &str {
-        self.call
-            .path
-            .strip_prefix(&self.mount.path)
-            .unwrap_or_default()
-    }
-
-    /// Writes `batch`, and the use of the caller's token with it.
-    pub async fn commit(&self, batch: Batch) -> Result<(), ApiError> {
-        let mut all = self.token_use.lock().take().unwrap_or_default();
-        all.merge(batch);
-        self.core()?.store.commit(all).await?;
-        Ok(())
-    }
-
-    /// Does the rule that lets the caller in give `sudo` too?
-    #[must_use]
-    pub fn has_sudo(&self) -> bool {
-        let access = access_request(&self.call, true, false);
-        self.acl
-            .as_ref()
-            .is_some_and(|acl| acl.check(&access).has_sudo)
-    }
-}
 
 /// Storage conflicts are two requests at one counter; the loser runs again. Of many requests with
 /// one counted token the last meets a conflict for each of the others.
@@ -501,120 +442,6 @@ impl Node {
     }
 }
 
-/// A handler's answer with its envelope.
-#[derive(Debug)]
-pub struct Answer {
-    pub envelope: Envelope,
-    pub body: AnswerBody,
-    pub status: Option<u16>,
-    pub headers: Vec<(&'static str, String)>,
-    pub wrapped_accessor: String,
-}
-
-#[derive(Debug)]
-pub enum AnswerBody {
-    Nothing,
-    Envelope,
-    Bare(Value),
-    Raw {
-        content_type: &'static str,
-        bytes: bytes::Bytes,
-    },
-    Unwrapped(bytes::Bytes),
-}
-
-impl Answer {
-    async fn new(request: &Request, reply: Reply) -> Result<Self, ApiError> {
-        let mut envelope = Envelope {
-            request_id: request.call.id.clone(),
-            lease: reply.lease.unwrap_or_default(),
-            warnings: reply.warnings,
-            mount_type: request.mount.kind().to_owned(),
-            ..Envelope::default()
-        };
-        let mut wrapped_accessor = reply.wrapped_accessor.unwrap_or_default();
-        envelope.auth = match reply.auth {
-            None => None,
-            Some(AuthReply::Token(auth)) => Some(*auth),
-            Some(AuthReply::Grant(grant)) => {
-                let core = request.core()?;
-                let (auth, warnings) = core.tokens.grant(request, *grant).await?;
-                envelope.warnings.extend(warnings);
-                Some(auth)
-            }
-        };
-        if let Some(auth) = &envelope.auth {
-            wrapped_accessor.clone_from(&auth.accessor);
-        }
-        if let Some(info) = reply.wrap_info {
-            envelope = Envelope {
-                wrap_info: Some(info),
-                ..Envelope::default()
-            };
-        }
-        let body = match reply.body {
-            Body::Nothing if envelope.warnings.is_empty() => AnswerBody::Nothing,
-            Body::Nothing => AnswerBody::Envelope,
-            Body::Data(data) => {
-                envelope.data = data;
-                AnswerBody::Envelope
-            }
-            Body::Flattened(data) => {
-                envelope.data = Some(data);
-                envelope.flattened = true;
-                AnswerBody::Envelope
-            }
-            Body::Bare(value) => AnswerBody::Bare(value),
-            Body::Raw {
-                content_type,
-                bytes,
-            } => AnswerBody::Raw {
-                content_type,
-                bytes,
-            },
-            Body::Unwrapped(bytes) => AnswerBody::Unwrapped(bytes),
-        };
-        Ok(Self {
-            envelope,
-            body,
-            status: reply.status,
-            headers: reply.headers,
-            wrapped_accessor,
-        })
-    }
-
-    fn into_response(self, op: Op) -> Response {
-        let mut response = match self.body {
-            AnswerBody::Nothing => match op {
-                Op::List | Op::Read => Response::error(&ApiError::not_found(), false),
-                Op::Delete | Op::Help | Op::Patch | Op::Write => Response::empty(204),
-            },
-            AnswerBody::Envelope => Response::json(200, &self.envelope),
-            AnswerBody::Bare(value) => Response::json(200, &value),
-            AnswerBody::Raw {
-                content_type,
-                bytes,
-            } => Response {
-                status: 200,
-                content_type,
-                headers: Vec::new(),
-                body: bytes,
-            },
-            AnswerBody::Unwrapped(bytes) => Response {
-                status: 200,
-                content_type: crate::reply::JSON,
-                headers: Vec::new(),
-                body: bytes,
-            },
-        };
-        if let Some(status) = self.status {
-            response.status = status;
-        }
-        response.headers = self.headers;
-        response
-    }
-}
-
 /// Writes the use of a counted token.
 async fn settle_token_use(request: &mut Request, progress: &mut Progress) -> Result<(), ApiError> {
     let Some(batch) = request.token_use.get_mut().take() else {
@@ -669,25 +496,5 @@ fn engine_path<'c>(call: &Call, relative: &'c str) -> &'c str {
         relative.strip_suffix('/').unwrap_or(relative)
     } else {
         relative
-    }
-}
-
-/// What the caller's policies are asked.
-fn access_request(call: &Call, exists: bool, needs_sudo: bool) -> AccessRequest<'_> {
-    let operation = match call.op {
-        Op::Delete => Operation::Delete,
-        Op::Help => Operation::Help,
-        Op::List => Operation::List,
-        Op::Patch => Operation::Patch,
-        Op::Read => Operation::Read,
-        Op::Write if exists => Operation::Update,
-        Op::Write => Operation::Create,
-    };
-    AccessRequest {
-        path: &call.path,
-        operation,
-        data: Some(&call.data),
-        wrap_ttl_seconds: call.wrap.map(|wrap| wrap.ttl_secs),
-        needs_sudo,
     }
 }

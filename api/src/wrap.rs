@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_storage::Batch;
 
+use crate::answer::{Answer, AnswerBody};
 use crate::call::{Call, Op};
 use crate::error::{ApiError, ErrorKind};
 use crate::node::Core;
 use crate::params::FromField;
-use crate::pipeline::{Answer, AnswerBody, Request};
 use crate::reply::{Envelope, WrapInfo};
+use crate::request::Request;
 use crate::secrets::cubbyhole;
 use crate::time::Timestamp;
 use crate::token::{GivenToken, Token, TokenKind, TokenRecord};

@@ -241,7 +241,8 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Without the bodies of PEM blocks, long random words, times and accessors.
+/// Without the bodies of PEM blocks, long random words, times and accessors, and without the line
+/// that either tool prints when it asks about a move before it is done.
 fn masked(text: &str) -> String {
     let mut lines = Vec::new();
     let mut inside = false;
@@ -249,7 +250,7 @@ fn masked(text: &str) -> String {
         if line.contains("-----END ") {
             inside = false;
         }
-        if !inside {
+        if !inside && !line.starts_with("Waiting for terminal status") {
             lines.push(masked_line(line));
         }
         inside |= line.contains("-----BEGIN ") && !line.contains("-----END ");

@@ -7,8 +7,8 @@ use crate::call::Op;
 use crate::error::{ApiError, ErrorKind};
 use crate::mount::MountConfig;
 use crate::permit::Permit;
-use crate::pipeline::Request;
 use crate::reply::{Auth, Envelope, WrapInfo};
+use crate::request::Request;
 use crate::time::Timestamp;
 use crate::token::Token;
 
@@ -257,7 +257,12 @@ impl<'a> Parts<'a> {
                 elided: self.redaction.elides_lists && request.call.op == Op::List,
                 ..self.data(data, &self.config.audit_non_hmac_response_keys)
             }),
-            warnings: answer.map_or(&[], |answer| answer.warnings.as_slice()),
+            // They repeat what was sent.
+            warnings: answer
+                .into_iter()
+                .flat_map(|answer| &answer.warnings)
+                .map(|warning| self.redaction.secret(warning))
+                .collect(),
             wrap_info: answer
                 .and_then(|answer| answer.wrap_info.as_ref())
                 .map(|wrap| self.wrap(wrap)),

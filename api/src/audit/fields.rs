@@ -27,11 +27,11 @@ pub(super) struct AuthPart<'a> {
     pub(super) accessor: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) display_name: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) policies: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) token_policies: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) identity_policies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy_results: Option<PolicyResults<'a>>,
@@ -128,8 +128,8 @@ pub(super) struct ResponsePart<'a> {
     pub(super) secret: Option<Secret<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<Data<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) warnings: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) wrap_info: Option<WrapPart<'a>>,
 }

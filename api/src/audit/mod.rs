@@ -19,8 +19,8 @@ use signet_storage::{Batch, Expect, View};
 
 use crate::error::ApiError;
 use crate::permit::Permit;
-use crate::pipeline::Request;
 use crate::reply::Envelope;
+use crate::request::Request;
 use crate::time::Timestamp;
 
 pub use declared::DeclaredDevice;

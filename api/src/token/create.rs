@@ -7,9 +7,9 @@ use signet_storage::{Batch, Expect};
 
 use crate::error::ApiError;
 use crate::expiry;
-use crate::pipeline::Request;
 use crate::random::base62;
 use crate::reply::{Auth, Grant, TokenType};
+use crate::request::Request;
 use crate::time::Timestamp;
 use crate::token::store::{BATCH_CONTEXT, BATCH_PREFIX};
 use crate::token::{Terms, TokenKind, TokenRecord, TokenStore};
