@@ -106,7 +106,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         pattern(r"[A-Za-z0-9+/]{43}=", |_| "<base64>".to_owned()),
         pattern(r"\b[A-Za-z0-9]{24}\b", |found| {
-            let mixed = |test: fn(&u8) -> bool| found[0].as_bytes().iter().any(|byte| test(byte));
+            let mixed = |test: fn(&u8) -> bool| found[0].as_bytes().iter().any(test);
             if mixed(u8::is_ascii_uppercase) && mixed(u8::is_ascii_lowercase) {
                 "<random>".to_owned()
             } else {

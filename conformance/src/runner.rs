@@ -118,7 +118,10 @@ impl<'a> Runner<'a> {
             let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let reached = step.until.iter().all(|(pointer, value)| {
                 body.pointer(pointer).is_some_and(|found| {
-                    found.as_str() == Some(value) || found.to_string() == *value
+                    found
+                        .as_str()
+                        .map_or_else(|| found.to_string(), str::to_owned)
+                        == *value
                 })
             });
             if reached || Instant::now() > deadline {

@@ -27,11 +27,11 @@ pub(super) struct AuthPart<'a> {
     pub(super) accessor: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) display_name: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) policies: &'a [String],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) token_policies: &'a [String],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) identity_policies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) policy_results: Option<PolicyResults<'a>>,
@@ -51,7 +51,7 @@ pub(super) struct AuthPart<'a> {
 #[derive(Serialize)]
 pub(super) struct PolicyResults<'a> {
     pub(super) allowed: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) granting_policies: Vec<GrantingPolicy<'a>>,
 }
 
