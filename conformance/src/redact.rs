@@ -219,6 +219,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
     fn redacted(value: Value) -> Value {
         Redaction::default().value(&value, &BTreeMap::new())
     }

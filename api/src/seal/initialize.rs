@@ -68,9 +68,14 @@ impl Node {
         let store = initialized.unsealed;
         let core = self.open_core(store.clone()).await?;
         let mut batch = Batch::default();
-        let token = core
-            .tokens
-            .create(&mut batch, root_token_record(self.now()), root_token)?;
+        let mut record = root_token_record(self.now());
+        if root_token.is_some() {
+            // As if it had been created with its id, which is how a development server makes it.
+            record.path = "auth/token/create".into();
+            record.display_name = "token".into();
+            record.no_lease = false;
+        }
+        let token = core.tokens.create(&mut batch, record, root_token)?;
         store.commit(batch).await?;
         Ok(Initialized {
             shares: initialized.shares,

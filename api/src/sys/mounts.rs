@@ -171,7 +171,7 @@ impl Endpoint for EnableMount {
         let mut options = config.options.take().unwrap_or_default();
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
-        config.options = Some(options);
+        config.options = (!options.is_empty()).then_some(options);
         // There is one version, and one source of entropy.
         let _ = (params.plugin_version, params.external_entropy_access);
         core.mounts

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ROOT, Server, error};
 use crate::token_support::client_token;
+use signet_storage::{Engine, SealConfig};
 
 #[tokio::test]
 async fn shows_what_a_token_is() {
@@ -36,8 +37,12 @@ async fn shows_what_a_token_is() {
 
 #[tokio::test]
 async fn shows_the_first_root_token_without_a_lease() {
-    let server = Server::start().await;
-    let (_, body) = server.read(ROOT, "auth/token/lookup-self").await;
+    let server = Server::sealed_on(signet_storage::open(&Engine::Inmem).unwrap());
+    let config = SealConfig::shamir(1, 1).unwrap();
+    let initialized = server.node.initialize(config, None, None).await.unwrap();
+    server.node.start_initialized(&initialized).await.unwrap();
+    let root = initialized.root_token.as_str();
+    let (_, body) = server.read(root, "auth/token/lookup-self").await;
     let data = &body["data"];
     assert_eq!(
         (&data["path"], &data["display_name"]),
@@ -49,6 +54,18 @@ async fn shows_the_first_root_token_without_a_lease() {
     );
     assert!(data.get("issue_time").is_none() && data.get("renewable").is_none());
     assert_eq!(data["meta"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_root_token_of_a_chosen_id_looks_created() {
+    let server = Server::start().await;
+    let (_, body) = server.read(ROOT, "auth/token/lookup-self").await;
+    let data = &body["data"];
+    assert_eq!(
+        (&data["path"], &data["display_name"], &data["renewable"]),
+        (&json!("auth/token/create"), &json!("token"), &json!(false))
+    );
+    assert!(data["issue_time"].is_string());
 }
 
 #[tokio::test]

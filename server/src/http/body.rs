@@ -120,7 +120,7 @@ fn json(limits: &Limits, bytes: &[u8]) -> Result<Map<String, Value>, Refused> {
             .copied();
         let stray = char::from(stray.unwrap_or_default());
         return Err(undecodable(&format!(
-            "invalid character {stray:?} after top-level value"
+            "invalid character {stray:?} looking for beginning of value"
         )));
     }
     match first {
@@ -299,7 +299,7 @@ mod tests {
             (r#"{"a":"#, "failed to decode JSON input: unexpected EOF"),
             (
                 r#"{"a":1} x"#,
-                "failed to decode JSON input: invalid character 'x' after top-level value",
+                "failed to decode JSON input: invalid character 'x' looking for beginning of value",
             ),
             (
                 deep.as_str(),

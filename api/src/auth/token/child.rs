@@ -19,12 +19,18 @@ impl PolicyRequest<'_> {
     /// The policies of the new token, sorted.
     pub(super) fn decide(self) -> Result<Vec<String>, ApiError> {
         let no_default = self.no_default_policy || self.role.is_some_and(|r| r.no_default_policy);
+        // A role only leaves it out; whoever asks for it by name gets it.
+        let asked_for_default = self
+            .requested
+            .iter()
+            .any(|policy| policy.trim().eq_ignore_ascii_case(DEFAULT));
+        let strips_default = self.no_default_policy || (no_default && !asked_for_default);
         let restricting = self.role.filter(|role| role.restricts_policies());
         let mut policies = match restricting {
             Some(role) => self.within_role(role, no_default)?,
             None => self.within_parent(no_default)?,
         };
-        if no_default {
+        if strips_default {
             policies.retain(|policy| policy != DEFAULT);
         }
         if policies.iter().any(|policy| policy == "response-wrapping") {
