@@ -171,13 +171,12 @@ fn key_text(key: &str) -> String {
 
 /// The TOML string that needs the fewest escapes.
 fn quoted(value: &str) -> String {
-    let literal = !value.contains('\'')
-        && value
-            .chars()
-            .all(|character| !character.is_control() || character == '\n');
-    if literal && value.contains('\n') {
+    let plain = value
+        .chars()
+        .all(|character| !character.is_control() || character == '\n');
+    if plain && value.contains('\n') && !value.contains("'''") && !value.ends_with('\'') {
         format!("'''\n{value}'''")
-    } else if literal && value.contains(['"', '\\']) {
+    } else if plain && value.contains(['"', '\\']) && !value.contains(['\'', '\n']) {
         format!("'{value}'")
     } else {
         // JSON's escapes are a subset of TOML's.
