@@ -48,7 +48,7 @@ pub(crate) struct Step {
     /// JSON pointers into the answer's body, by the name under which later steps use the value.
     #[serde(default)]
     pub(crate) save: BTreeMap<String, String>,
-    /// Repeats the request until the answer has these values, for some seconds at most.
+    /// Repeats the request until the answer has these texts, for some seconds at most.
     #[serde(default)]
     pub(crate) until: BTreeMap<String, String>,
     pub(crate) expect: Option<Expectation>,

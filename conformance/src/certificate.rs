@@ -8,7 +8,7 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::{
     DistributionPointName, ExtendedKeyUsage, ParsedExtension, X509Extension,
 };
-use x509_parser::oid_registry::OID_X509_EXT_DELTA_CRL_INDICATOR;
+use x509_parser::oid_registry::{OID_X509_EXT_DELTA_CRL_INDICATOR, Oid};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -261,8 +261,9 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> String {
     ];
     let known = known
         .into_iter()
-        .filter_map(|(has, name)| has.then(|| name.to_owned()));
-    let others = usage.other.iter().map(|purpose| purpose.to_id_string());
+        .filter(|(has, _)| *has)
+        .map(|(_, name)| name.to_owned());
+    let others = usage.other.iter().map(Oid::to_id_string);
     known.chain(others).collect::<Vec<_>>().join(" ")
 }
 

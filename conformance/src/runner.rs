@@ -117,9 +117,7 @@ impl<'a> Runner<'a> {
                 wire::send(&self.server.address, request).map_err(|error| error.to_string())?;
             let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let reached = step.until.iter().all(|(pointer, value)| {
-                body.pointer(pointer).is_some_and(|found| {
-                    found.as_str() == Some(value) || found.to_string() == *value
-                })
+                body.pointer(pointer).and_then(Value::as_str) == Some(value)
             });
             if reached || Instant::now() > deadline {
                 return Ok(response);

@@ -13,7 +13,7 @@ use crate::wire::{self, Request};
 pub(crate) const ROOT_TOKEN: &str = "root";
 
 /// Starting takes milliseconds; a loaded machine makes it seconds.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What `--against` names.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than any answer a case waits for; a server that needs more has failed.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(crate) fn send(address: &str, request: &Request) -> io::Result<Response> {
         request.body.len()
     );
     for (name, value) in &request.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
