@@ -228,7 +228,7 @@ mod tests {
         let id = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(
             redacted(
-                json!({"id": id, "text": format!("issuer {id} is gone"), "exp": 1_795_563_143})
+                &json!({"id": id, "text": format!("issuer {id} is gone"), "exp": 1_795_563_143})
             ),
             json!({"id": "<uuid>", "text": "issuer <uuid> is gone", "exp": "<unix time>"})
         );
