@@ -121,8 +121,11 @@ def acl_policies(c):
 @check
 def acl_policy_has_name_and_text_only(c):
     c.sys.create_or_update_acl_policy("test", 'path "a" { policy = "read" }')
-    equal(sorted(c.sys.read_acl_policy("test")["data"]), ["name", "policy"])
+    fields = sorted(c.sys.read_acl_policy("test")["data"])
     c.sys.delete_acl_policy("test")
+    if "cas_required" in fields:
+        return "OpenBao has more"
+    equal(fields, ["name", "policy"])
 
 
 @check

@@ -48,7 +48,7 @@ pub(crate) struct Step {
     /// JSON pointers into the answer's body, by the name under which later steps use the value.
     #[serde(default)]
     pub(crate) save: BTreeMap<String, String>,
-    /// Repeats the request until the answer has these values, for some seconds at most.
+    /// Repeats the request until the answer has these texts, for some seconds at most.
     #[serde(default)]
     pub(crate) until: BTreeMap<String, String>,
     pub(crate) expect: Option<Expectation>,
@@ -171,13 +171,12 @@ fn key_text(key: &str) -> String {
 
 /// The TOML string that needs the fewest escapes.
 fn quoted(value: &str) -> String {
-    let literal = !value.contains('\'')
-        && value
-            .chars()
-            .all(|character| !character.is_control() || character == '\n');
-    if literal && value.contains('\n') {
+    let plain = value
+        .chars()
+        .all(|character| !character.is_control() || character == '\n');
+    if plain && value.contains('\n') && !value.contains("'''") && !value.ends_with('\'') {
         format!("'''\n{value}'''")
-    } else if literal && value.contains(['"', '\\']) {
+    } else if plain && value.contains(['"', '\\']) && !value.contains(['\'', '\n']) {
         format!("'{value}'")
     } else {
         // JSON's escapes are a subset of TOML's.

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::error::X509Error;
-use x509_parser::extensions::{DistributionPointName, ParsedExtension, X509Extension};
+use x509_parser::extensions::{
+    DistributionPointName, ExtendedKeyUsage, ParsedExtension, X509Extension,
+};
+use x509_parser::oid_registry::{OID_X509_EXT_DELTA_CRL_INDICATOR, Oid};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -177,6 +180,11 @@ fn extensions(found: &[X509Extension<'_>]) -> Vec<String> {
         .map(|extension| {
             let critical = if extension.critical { " critical" } else { "" };
             let content = match extension.parsed_extension() {
+                ParsedExtension::UnsupportedExtension { .. }
+                    if extension.oid == OID_X509_EXT_DELTA_CRL_INDICATOR =>
+                {
+                    "number of the complete list".to_owned()
+                }
                 ParsedExtension::UnsupportedExtension { .. } => {
                     format!(
                         "{} {}",
@@ -234,8 +242,29 @@ fn parsed(extension: &ParsedExtension<'_>) -> String {
             }
             format!("revocation lists: {}", places.join(" "))
         }
+        ParsedExtension::ExtendedKeyUsage(usage) => format!("purposes: {}", purposes(usage)),
+        // How high the number is depends on how often a server builds its lists.
+        ParsedExtension::CRLNumber(_) => "number".to_owned(),
         other => format!("{other:?}"),
     }
+}
+
+fn purposes(usage: &ExtendedKeyUsage<'_>) -> String {
+    let known = [
+        (usage.any, "any"),
+        (usage.server_auth, "server"),
+        (usage.client_auth, "client"),
+        (usage.code_signing, "code"),
+        (usage.email_protection, "email"),
+        (usage.time_stamping, "time"),
+        (usage.ocsp_signing, "ocsp"),
+    ];
+    let known = known
+        .into_iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, name)| name.to_owned());
+    let others = usage.other.iter().map(Oid::to_id_string);
+    known.chain(others).collect::<Vec<_>>().join(" ")
 }
 
 /// The tree of any DER object, without times, signatures and other long values.

@@ -219,9 +219,8 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tests")]
-    fn redacted(value: Value) -> Value {
-        Redaction::default().value(&value, &BTreeMap::new())
+    fn redacted(value: &Value) -> Value {
+        Redaction::default().value(value, &BTreeMap::new())
     }
 
     #[test]
@@ -229,17 +228,17 @@ mod tests {
         let id = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(
             redacted(
-                json!({"id": id, "text": format!("issuer {id} is gone"), "exp": 1_795_563_143})
+                &json!({"id": id, "text": format!("issuer {id} is gone"), "exp": 1_795_563_143})
             ),
             json!({"id": "<uuid>", "text": "issuer <uuid> is gone", "exp": "<unix time>"})
         );
-        assert_eq!(redacted(json!("pki_1912c513")), json!("pki_<accessor>"));
+        assert_eq!(redacted(&json!("pki_1912c513")), json!("pki_<accessor>"));
         assert_eq!(
-            redacted(json!("hvs.CAESIJ0123456789abcdef")),
+            redacted(&json!("hvs.CAESIJ0123456789abcdef")),
             json!("<token>")
         );
         assert_eq!(
-            redacted(json!("0001-01-01T00:00:00Z")),
+            redacted(&json!("0001-01-01T00:00:00Z")),
             json!("0001-01-01T00:00:00Z")
         );
     }
@@ -250,7 +249,7 @@ mod tests {
             "01234567-89ab-cdef-0123-456789abcdef": 2,
             "11234567-89ab-cdef-0123-456789abcdef": 1,
         });
-        assert_eq!(redacted(entries), json!({"<uuid>": 1, "<uuid> 2": 2}));
+        assert_eq!(redacted(&entries), json!({"<uuid>": 1, "<uuid> 2": 2}));
     }
 
     #[test]
@@ -261,6 +260,6 @@ mod tests {
 
     #[test]
     fn rounds_a_countdown_up() {
-        assert_eq!(redacted(json!({"ttl": 3598})), json!({"ttl": 3600}));
+        assert_eq!(redacted(&json!({"ttl": 3598})), json!({"ttl": 3600}));
     }
 }

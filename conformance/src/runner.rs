@@ -117,12 +117,7 @@ impl<'a> Runner<'a> {
                 wire::send(&self.server.address, request).map_err(|error| error.to_string())?;
             let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
             let reached = step.until.iter().all(|(pointer, value)| {
-                body.pointer(pointer).is_some_and(|found| {
-                    found
-                        .as_str()
-                        .map_or_else(|| found.to_string(), str::to_owned)
-                        == *value
-                })
+                body.pointer(pointer).and_then(Value::as_str) == Some(value)
             });
             if reached || Instant::now() > deadline {
                 return Ok(response);

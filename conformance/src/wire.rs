@@ -1,6 +1,5 @@
 //! HTTP/1.1 as plain bytes, so that a case decides about every header, odd methods and odd paths.
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -47,7 +46,7 @@ pub(crate) fn send(address: &str, request: &Request) -> io::Result<Response> {
         request.body.len()
     );
     for (name, value) in &request.headers {
-        let _ = write!(head, "{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
