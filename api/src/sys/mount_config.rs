@@ -231,7 +231,7 @@ impl TuneParams {
         if let Some(visibility) = self.listing_visibility {
             config.listing_visibility = checked_visibility(visibility)?;
         }
-        if let Some(options) = self.options {
+        if let Some(options) = self.options.filter(|options| !options.0.is_empty()) {
             config.options.get_or_insert_default().extend(options.0);
         }
         if let Some(token_type) = self.token_type {

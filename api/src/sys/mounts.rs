@@ -169,9 +169,14 @@ impl Endpoint for EnableMount {
         }
         config.description = params.description;
         let mut options = config.options.take().unwrap_or_default();
+        // The command line sends null, which stays null; nothing at all becomes an empty map.
+        let none_given = params
+            .options
+            .as_ref()
+            .is_some_and(|given| given.0.is_empty());
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
-        config.options = (!options.is_empty()).then_some(options);
+        config.options = (!(none_given && options.is_empty())).then_some(options);
         // There is one version, and one source of entropy.
         let _ = (params.plugin_version, params.external_entropy_access);
         core.mounts

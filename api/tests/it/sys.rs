@@ -20,7 +20,7 @@ async fn mounts_are_shown_to_those_who_may_use_them() {
     let public = server.read("", path).await.1;
     assert_eq!(
         public["data"]["secret"],
-        json!({"pki/": {"description": "d", "options": null, "type": "pki"}})
+        json!({"pki/": {"description": "d", "options": {}, "type": "pki"}})
     );
 
     let token = server
