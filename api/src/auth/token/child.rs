@@ -207,8 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn no_default_policy_strips_default_however_it_came() {
-        for (requested, parent, left) in [("default", "root", ""), ("", "default mk", "mk")] {
+    fn no_default_policy_strips_default_and_a_role_leaves_what_was_asked_for() {
+        for (requested, parent, left, left_by_role) in [
+            ("default", "root", "", "default"),
+            ("", "default mk", "mk", "mk"),
+        ] {
             let case = Case {
                 requested,
                 no_default: true,
@@ -222,7 +225,7 @@ mod tests {
             };
             let no_default = false;
             let case = Case { no_default, ..case };
-            assert_eq!(decide(&case, Some(&role)).unwrap(), left);
+            assert_eq!(decide(&case, Some(&role)).unwrap(), left_by_role);
         }
     }
 
