@@ -27,10 +27,13 @@ mod records;
 mod revoke;
 mod roles;
 mod root;
+mod root_bundle;
 mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+
+pub use root_bundle::root_bundle;
 
 use std::sync::Arc;
 
