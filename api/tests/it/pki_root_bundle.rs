@@ -34,6 +34,9 @@ async fn holds_every_root_once_in_an_order_that_does_not_depend_on_the_default()
     assert_eq!(bundle(&pki, "pki").await.unwrap(), both);
     pki.server.restart().await;
     assert_eq!(bundle(&pki, "pki").await.unwrap(), both);
+    pki.ok("issuer/root/revoke", json!({})).await;
+    let left = bundle(&pki, "pki").await.unwrap();
+    assert_eq!(left, format!("{}\n", text(&second["certificate"])));
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ mod istiod_secret;
 mod lease;
 mod root_config_maps;
 mod serving_pair;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::controller::start;
 pub(crate) use self::istiod::IstiodNames;

@@ -4,12 +4,12 @@ use crate::error::{ApiError, ErrorKind};
 use crate::node::Core;
 use crate::secrets::pki::Pki;
 
-/// The self-signed certificates among the issuers of the PKI mount at `path`, as PEM with one newline after each. An
-/// issuer is in it from when it is imported or made until it is deleted, so that a new root can be published before
-/// anything is signed under it.
+/// The self-signed certificates among the issuers of the PKI mount at `path` (without a slash at its end), as PEM with one
+/// newline after each. An issuer is in it from when it is imported or made until it is revoked or deleted, so that a new
+/// root can be published before anything is signed under it.
 ///
-/// The bytes depend on the certificates alone: they are sorted by their DER, and none is there twice. Clients that
-/// compare bundles as texts see a change only where there is one.
+/// The bytes depend on the certificates alone, the oldest comes first. Clients that compare bundles as texts see a change
+/// only where there is one.
 ///
 /// # Errors
 /// `UnsupportedPath` where there is no PKI mount at `path`, `Internal` where none of its issuers is self-signed: an
@@ -30,18 +30,17 @@ pub async fn root_bundle(core: &Core, path: &str) -> Result<String, ApiError> {
     let mut roots: Vec<_> = state
         .issuers
         .iter()
-        .map(|issuer| &issuer.link)
-        .filter(|link| link.is_root)
+        .filter(|issuer| issuer.record.revoked_at.is_none())
+        .filter(|issuer| issuer.certificate.is_self_signed())
         .collect();
     if roots.is_empty() {
         let text =
             format!("no issuer of {path}/ is self-signed: import the root's certificate there too");
         return Err(ApiError::plain(ErrorKind::Internal, text));
     }
-    roots.sort_by(|one, other| one.der.cmp(&other.der));
-    roots.dedup_by(|one, other| one.der == other.der);
-    Ok(roots
-        .iter()
-        .flat_map(|link| [link.trimmed_pem(), "\n"])
-        .collect())
+    roots.sort_by_key(|root| {
+        let certificate = &root.certificate;
+        (certificate.validity().not_before, certificate.der())
+    });
+    Ok(roots.iter().map(|root| root.link.pem.as_str()).collect())
 }

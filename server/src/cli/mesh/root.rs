@@ -13,7 +13,7 @@ use crate::kubernetes;
 /// Print the roots of a PKI mount
 ///
 /// They are the self-signed certificates among the issuers of MOUNT, as PEM, in an order that depends on them alone: the
-/// text changes only when a root comes or goes. No token is needed.
+/// text changes only when a root comes or goes.
 ///
 ///     $ signet mesh root pki_int_ca > root-cert.pem
 ///
