@@ -18,6 +18,7 @@ mod help;
 pub mod in_flight;
 pub mod json;
 pub mod lockout;
+pub mod mesh;
 pub mod metrics;
 pub mod mount;
 pub mod node;
