@@ -112,7 +112,8 @@ impl Endpoint for Issue {
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let encoding = key_encoding(&params.private_key_format);
         let data = output.with_key(issuer, &certificate, &private_key, encoding)?;
-        finish(cx, &role, issuer, &certificate, data, warnings).await
+        let role = (params.role.as_str(), &*role);
+        finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -191,7 +192,8 @@ impl Endpoint for Sign {
             .map_err(|refusal| refused(&refusal))?;
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let data = output.certificate(issuer, &certificate);
-        finish(cx, &role, issuer, &certificate, data, warnings).await
+        let role = (params.role.as_str(), &*role);
+        finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -310,7 +312,8 @@ impl Endpoint for SignVerbatim {
         let data = output.certificate(issuer, &certificate);
         let no_role = Role::default();
         let rules = role.as_deref().unwrap_or(&no_role);
-        finish(cx, rules, issuer, &certificate, data, warnings).await
+        // Such a certificate says what the CSR says: no role stands for it.
+        finish(cx, ("", rules), issuer, &certificate, data, warnings).await
     }
 }
 
@@ -466,7 +469,7 @@ fn bundle(key: Option<&str>, issuer: &IssuerState, certificate: &Certificate) ->
 /// Stores the certificate, and its lease where the role wants one, before it is answered.
 async fn finish(
     cx: Cx<'_, Pki>,
-    role: &Role,
+    (role_name, role): (&str, &Role),
     issuer: &IssuerState,
     certificate: &Certificate,
     data: Map<String, Value>,
@@ -475,7 +478,7 @@ async fn finish(
     let mut batch = Batch::default();
     if !role.no_store {
         cx.engine
-            .put_certificate(&mut batch, &issuer.record.id, certificate);
+            .put_certificate(&mut batch, &issuer.record.id, role_name, certificate);
     }
     let mut reply = Reply::map(data).warn_all(warnings.iter().map(ToString::to_string));
     if role.generate_lease {

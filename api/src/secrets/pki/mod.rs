@@ -31,6 +31,7 @@ mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+pub(crate) mod workload;
 
 use std::sync::Arc;
 

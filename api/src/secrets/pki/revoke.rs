@@ -227,7 +227,7 @@ async fn revoke(cx: Cx<'_, Pki>, state: &Arc<State>, target: Target) -> Result<R
     if !target.is_stored {
         let path = certificate_path(serial);
         cx.engine.env.view.expect(&mut batch, &path, Expect::Absent);
-        let record = CertificateRecord::encode(&target.issuer_id, certificate.der());
+        let record = CertificateRecord::encode(&target.issuer_id, "", certificate.der());
         cx.engine.env.view.put(&mut batch, &path, record);
     }
     let revoked = revocation(state, certificate, &target.issuer_id, cx.now);
