@@ -15,7 +15,7 @@ use signet_pki::vet::{
 use signet_storage::Batch;
 
 use crate::call::Op;
-use crate::endpoint::{Cx, Endpoint, Route};
+use crate::endpoint::{Cx, Endpoint, Route, captured};
 use crate::error::ApiError;
 use crate::expiry;
 use crate::params::{CommaList, Seconds, params};
@@ -276,6 +276,7 @@ impl Endpoint for SignVerbatim {
         } else {
             None
         };
+        let ignored_role = (!named && !params.role.is_empty()).then(|| captured(&["role"]));
         let reference = match &role {
             Some(role) => issuer_reference(cx, &params.issuer_ref, &role.issuer_ref),
             None => params.issuer_ref.clone(),
@@ -313,7 +314,8 @@ impl Endpoint for SignVerbatim {
         let no_role = Role::default();
         let rules = role.as_deref().unwrap_or(&no_role);
         // Such a certificate says what the CSR says: no role stands for it.
-        finish(cx, ("", rules), issuer, &certificate, data, warnings).await
+        let reply = finish(cx, ("", rules), issuer, &certificate, data, warnings).await?;
+        Ok(reply.warn_all(ignored_role))
     }
 }
 

@@ -126,6 +126,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;

@@ -90,7 +90,13 @@ impl Endpoint for RevokeWithKey {
         let key = PrivateKey::from_pem(&key).map_err(|_| {
             refused("provided key PEM block contained no data or failed to parse".into())
         })?;
-        if key.public_key() != target.certificate.public_key() {
+        let (ours, theirs) = (target.certificate.public_key(), key.public_key());
+        if ours.kind().type_name() != theirs.kind().type_name() {
+            return Err(refused(
+                "provided private key type does not match certificate's public key type".into(),
+            ));
+        }
+        if ours != theirs {
             return Err(refused(
                 "provided private key does not match certificate's public key".into(),
             ));
