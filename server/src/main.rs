@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod http;
+mod kubernetes;
 mod outbound;
 mod server;
 mod tls_client;

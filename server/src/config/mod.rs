@@ -7,6 +7,7 @@
 pub(crate) mod args;
 mod declared;
 pub(crate) mod env;
+mod kubernetes;
 mod listener;
 mod log;
 mod seal;
@@ -28,6 +29,7 @@ use zeroize::Zeroizing;
 use self::args::ServerArgs;
 pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
+pub(crate) use self::kubernetes::{IstiodSettings, KubernetesSettings};
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 use self::section::{Place, Report, Section};
@@ -65,8 +67,7 @@ pub(crate) struct Declared {
     pub(crate) audit: Vec<DeclaredDevice>,
     /// `istio_csr { … }` as it stands.
     pub(crate) istio_csr: Option<Section>,
-    /// `kubernetes { … }` as it stands.
-    pub(crate) kubernetes: Option<Section>,
+    pub(crate) kubernetes: Option<KubernetesSettings>,
 }
 
 /// What `-dev` asks for.
@@ -253,7 +254,7 @@ fn settings(
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
         istio_csr: file.block("istio_csr", report),
-        kubernetes: file.block("kubernetes", report),
+        kubernetes: kubernetes::read(file, report),
     };
     let system_ttl = system_ttl(file, report);
     let user_lockout = declared::lockout(file, lockout_off, report);

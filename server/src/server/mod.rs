@@ -9,7 +9,7 @@ mod logging;
 pub(crate) mod machine;
 mod node;
 mod pod;
-mod private_file;
+pub(crate) mod private_file;
 mod reload;
 mod signals;
 mod sockets;
@@ -33,6 +33,7 @@ use crate::config::args::ServerArgs;
 use crate::config::env::Environment;
 use crate::config::{self, Bind, ConfigError, Listener, Settings};
 use crate::http::{self, Connections, Edge, Socket};
+use crate::kubernetes;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +133,11 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
         ));
     }
     let ticker = tokio::spawn(tick(node.clone()));
+    let controller = settings
+        .declared
+        .kubernetes
+        .clone()
+        .map(|kubernetes| kubernetes::start(kubernetes, node.clone(), stopping.clone()));
     let started = Instant::now();
     loop {
         match signals.next().await {
@@ -149,6 +155,9 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     let drained = async {
         while tasks.join_next().await.is_some() {}
         connections.ended().await;
+        if let Some(controller) = controller {
+            let _ = controller.await;
+        }
     };
     tokio::select! {
         () = drained => {}

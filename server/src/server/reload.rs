@@ -59,6 +59,9 @@ pub(super) async fn reload(
             _ => tracing::error!("turning TLS on or off needs a restart"),
         }
     }
+    if settings.declared.kubernetes != new.declared.kubernetes {
+        tracing::error!("changing the kubernetes block needs a restart");
+    }
     settings.listeners = new.listeners;
     tracing::info!("configuration reloaded");
 }

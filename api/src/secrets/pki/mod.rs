@@ -27,11 +27,14 @@ mod records;
 mod revoke;
 mod roles;
 mod root;
+mod root_bundle;
 mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
 pub(crate) mod workload;
+
+pub use root_bundle::root_bundle;
 
 use std::sync::Arc;
 
