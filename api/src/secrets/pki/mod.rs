@@ -32,6 +32,7 @@ mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+pub(crate) mod workload;
 
 pub use root_bundle::root_bundle;
 
@@ -128,6 +129,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
