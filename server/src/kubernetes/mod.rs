@@ -14,6 +14,7 @@ mod controller;
 mod istiod;
 mod istiod_secret;
 mod lease;
+pub(crate) mod pods;
 mod root_config_maps;
 mod serving_pair;
 #[cfg(test)]

@@ -27,20 +27,11 @@ pub async fn root_bundle(core: &Core, path: &str) -> Result<String, ApiError> {
         .ok_or_else(missing)?;
     let pki: &Pki = mount.engine.as_any().downcast_ref().ok_or_else(missing)?;
     let state = pki.state.state().await?;
-    let mut roots: Vec<_> = state
-        .issuers
-        .iter()
-        .filter(|issuer| issuer.record.revoked_at.is_none())
-        .filter(|issuer| issuer.certificate.is_self_signed())
-        .collect();
+    let roots = &state.roots().pem;
     if roots.is_empty() {
         let text =
             format!("no issuer of {path}/ is self-signed: import the root's certificate there too");
         return Err(ApiError::plain(ErrorKind::Internal, text));
     }
-    roots.sort_by_key(|root| {
-        let certificate = &root.certificate;
-        (certificate.validity().not_before, certificate.der())
-    });
-    Ok(roots.iter().map(|root| root.link.pem.as_str()).collect())
+    Ok(roots.clone())
 }

@@ -6,5 +6,6 @@ pub(super) mod fake_kubernetes;
 
 mod election;
 mod istiod;
+mod pods;
 mod root_maps;
 mod stage;
