@@ -119,3 +119,83 @@ fn istiod(section: &mut Section, report: &mut Report) -> Option<IstiodSettings> 
 }
 
 const ISTIO_NAMESPACE: &str = "istio-system";
+
+#[cfg(test)]
+mod tests {
+    use super::super::section::Place;
+    use super::*;
+
+    fn read_text(text: &str) -> (Option<KubernetesSettings>, Report) {
+        let place = Place {
+            file: "c.hcl".into(),
+            line: 1,
+            column: 1,
+        };
+        let mut report = Report::default();
+        let mut file = Section::new(place, signet_api::hcl::read(text).unwrap());
+        let settings = read(&mut file, &mut report);
+        (settings, report)
+    }
+
+    #[test]
+    fn without_a_block_nothing_is_kept() {
+        let (settings, report) = read_text("");
+        assert_eq!(settings, None);
+        assert_eq!(report.errors, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_mount_is_enough() {
+        let (settings, report) = read_text("kubernetes { mount = \"/pki_int_ca/\" }");
+        assert_eq!(report.errors, Vec::<String>::new());
+        let settings = settings.unwrap();
+        assert_eq!(settings.mount, "pki_int_ca");
+        assert_eq!(settings.namespace_selector, "");
+        assert_eq!(settings.lease_namespace, "istio-system");
+        assert_eq!(settings.lease_name, "signet");
+        assert_eq!(settings.istiod, None);
+    }
+
+    #[test]
+    fn every_key_counts() {
+        let (settings, report) = read_text(
+            r#"kubernetes {
+              mount = "m" kubeconfig = "/k" context = "c" namespace_selector = "a=b" lease_name = "l"
+              istiod_certificate {
+                role = "r" namespace = "n" revisions = ["x", "default"] dns_names = "d, e" trust_domain = "t"
+                secret = "s" ttl = "2h" renew_before = "30m"
+              }
+            }"#,
+        );
+        assert_eq!((report.errors, report.warnings), (Vec::new(), Vec::new()));
+        let settings = settings.unwrap();
+        assert_eq!(settings.kubeconfig, Some("/k".into()));
+        assert_eq!(settings.context.as_deref(), Some("c"));
+        assert_eq!(settings.namespace_selector, "a=b");
+        assert_eq!((settings.lease_namespace.as_str(), settings.lease_name.as_str()), ("n", "l"));
+        let istiod = settings.istiod.unwrap();
+        assert_eq!((istiod.role.as_str(), istiod.secret_name.as_str()), ("r", "s"));
+        assert_eq!(istiod.names.dns_names(), ["istiod-x.n.svc", "istiod.n.svc", "d", "e"]);
+        assert_eq!(istiod.names.uri(), "spiffe://t/ns/n/sa/istiod-service-account");
+        assert_eq!(istiod.ttl, Some(Duration::from_hours(2)));
+        assert_eq!(istiod.renew_before, Some(Duration::from_mins(30)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (text, error) in [
+            ("kubernetes {}", "kubernetes needs mount"),
+            ("kubernetes { mount = \"m\" context = \"c\" }", "context needs kubeconfig"),
+            ("kubernetes { mount = \"m\" istiod_certificate {} }", "istiod_certificate needs role"),
+            (
+                "kubernetes { mount = \"m\" istiod_certificate { role = \"r\" ttl = \"1h\" renew_before = \"1h\" } }",
+                "renew_before must be shorter than ttl",
+            ),
+        ] {
+            let (_, report) = read_text(text);
+            assert!(report.errors.iter().any(|found| found.contains(error)), "{text}: {report:?}");
+        }
+        let (_, report) = read_text("kubernetes { mount = \"m\" bogus = 1 }");
+        assert!(report.warnings.iter().any(|warning| warning.contains("bogus")));
+    }
+}
