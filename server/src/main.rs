@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod grpc;
 mod http;
 mod server;
 mod version;

@@ -7,6 +7,7 @@
 pub(crate) mod args;
 mod declared;
 pub(crate) mod env;
+mod istio_csr;
 mod listener;
 mod log;
 mod seal;
@@ -28,6 +29,9 @@ use zeroize::Zeroizing;
 use self::args::ServerArgs;
 pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
+pub(crate) use self::istio_csr::{
+    IstioCsr, Jwks, Keys, Kubernetes, MeshLimits, TokenAuthenticator,
+};
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 use self::section::{Place, Report, Section};
@@ -61,8 +65,7 @@ pub(crate) struct Declared {
     #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
     pub(crate) telemetry: Telemetry,
     pub(crate) audit: Vec<DeclaredDevice>,
-    /// `istio_csr { … }` as it stands.
-    pub(crate) istio_csr: Option<Section>,
+    pub(crate) istio_csr: Option<IstioCsr>,
     /// `kubernetes { … }` as it stands.
     pub(crate) kubernetes: Option<Section>,
 }
@@ -250,7 +253,9 @@ fn settings(
     let declared = Declared {
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
-        istio_csr: file.block("istio_csr", report),
+        istio_csr: file
+            .block("istio_csr", report)
+            .and_then(|section| istio_csr::read(section, report)),
         kubernetes: file.block("kubernetes", report),
     };
     let system_ttl = system_ttl(file, report);

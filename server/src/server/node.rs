@@ -41,15 +41,9 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
 
 /// A block that asks for something this build does not do must not look as if it did.
 pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
-    let declared = &settings.declared;
-    for (given, block) in [
-        (declared.istio_csr.is_some(), "istio_csr"),
-        (declared.kubernetes.is_some(), "kubernetes"),
-    ] {
-        if given {
-            let text = format!("the {block} block is not supported by this build");
-            return Err(crate::config::ConfigError(vec![text]).into());
-        }
+    if settings.declared.kubernetes.is_some() {
+        let text = "the kubernetes block is not supported by this build".to_owned();
+        return Err(crate::config::ConfigError(vec![text]).into());
     }
     Ok(())
 }
