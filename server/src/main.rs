@@ -4,7 +4,9 @@ mod cli;
 mod config;
 mod grpc;
 mod http;
+mod outbound;
 mod server;
+mod tls_client;
 mod version;
 
 use std::process::ExitCode;
