@@ -29,9 +29,7 @@ use zeroize::Zeroizing;
 use self::args::ServerArgs;
 pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
-pub(crate) use self::istio_csr::{
-    IstioCsr, Jwks, Keys, Kubernetes, MeshLimits, TokenAuthenticator,
-};
+pub(crate) use self::istio_csr::{IstioCsr, Jwks, Keys, Kubernetes, TokenAuthenticator};
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 use self::section::{Place, Report, Section};

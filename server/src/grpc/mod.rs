@@ -6,6 +6,7 @@
 //! ```
 
 mod certificate;
+mod cluster;
 mod connections;
 mod gate;
 mod service;
@@ -26,6 +27,7 @@ use crate::config::{Bind, ConfigError, IstioCsr};
 use certificate::ServingKey;
 use connections::Door;
 use gate::Gate;
+pub(crate) use settings::PodsOfClusters;
 
 /// Why a mesh cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,7 @@ pub(crate) enum GrpcError {
 #[derive(Debug)]
 pub(crate) struct MeshEdge {
     mesh: Arc<Mesh>,
+    pods: PodsOfClusters,
     bind: Bind,
     key: Arc<ServingKey>,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
@@ -50,11 +53,17 @@ pub(crate) struct MeshEdge {
 }
 
 impl MeshEdge {
-    pub(crate) fn new(node: Arc<Node>, config: &IstioCsr) -> Result<Self, GrpcError> {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        config: &IstioCsr,
+        pods: PodsOfClusters,
+    ) -> Result<Self, GrpcError> {
+        let settings = settings::build(config, &node, &pods)?;
         let key = Arc::new(ServingKey::self_signed()?);
         let tls = tls::server_config(key.clone(), config.client_certificates)?;
         Ok(Self {
-            mesh: Mesh::new(node, settings::build(config)?),
+            mesh: Mesh::new(node, settings),
+            pods,
             bind: config.bind.clone(),
             key,
             tls: Arc::new(ArcSwap::new(tls)),
@@ -102,7 +111,7 @@ impl MeshEdge {
             let text = "moving the listener of istio_csr needs a restart".to_owned();
             return Err(ConfigError(vec![text]).into());
         }
-        let settings = settings::build(config)?;
+        let settings = settings::build(config, self.mesh.node(), &self.pods)?;
         let tls = tls::server_config(self.key.clone(), config.client_certificates)?;
         self.mesh.reload(settings);
         self.tls.store(tls);

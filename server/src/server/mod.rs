@@ -33,7 +33,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::config::args::ServerArgs;
 use crate::config::env::Environment;
 use crate::config::{self, Bind, ConfigError, Listener, Settings};
-use crate::grpc::{GrpcError, MeshEdge};
+use crate::grpc::{GrpcError, MeshEdge, PodsOfClusters};
 use crate::http::{self, Connections, Edge, Socket};
 
 /// Why a server does not start.
@@ -106,7 +106,7 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     node::refuse_unwired(&settings)?;
     let mesh = match &settings.declared.istio_csr {
         Some(config) => Some((
-            MeshEdge::new(node.clone(), config)?,
+            MeshEdge::new(node.clone(), config, PodsOfClusters::new())?,
             bind(&config.bind).await?,
         )),
         None => None,
