@@ -17,5 +17,6 @@ pub mod istio {
 pub const FILE_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/istio.bin"));
 
 pub use prost::Message;
-pub use prost_types::Struct;
+
 pub use prost_types::value::Kind;
+pub use prost_types::{Struct, Value};
