@@ -15,3 +15,8 @@ pub mod istio {
 
 /// What the reflection service shows: a `FileDescriptorSet`.
 pub const FILE_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/istio.bin"));
+
+pub use prost::Message;
+
+pub use prost_types::value::Kind;
+pub use prost_types::{Struct, Value};

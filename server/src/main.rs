@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod grpc;
 mod http;
 mod kubernetes;
 mod outbound;

@@ -13,9 +13,11 @@ mod client_certificate;
 pub mod counters;
 mod error;
 mod impersonate;
+mod jwks;
 mod serving;
 mod settings;
 mod spiffe;
+mod token_review;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,10 +37,12 @@ use crate::time::Timestamp;
 pub use authenticate::{Caller, Proof, TokenAuthenticator, TokenHolder, TokenVerdict};
 pub use error::{MeshError, Status};
 pub use impersonate::{CallerPod, ConfiguredNodes, NodePods, NodePodsError};
+pub use jwks::{IssuerKeys, JwksAuthenticator};
 pub use serving::{Basis, ServingCertificate};
 pub use settings::{MeshSettings, ServingSettings};
 pub use signet_pki::vet::CsrMode;
 pub use spiffe::{ServiceAccount, SpiffeId, TrustDomain};
+pub use token_review::KubernetesAuthenticator;
 
 /// The certificate authority of a mesh: one mount and role of a node.
 #[derive(Debug)]

@@ -103,7 +103,7 @@ async fn an_accepted_token_is_remembered_for_ten_seconds_and_no_longer_than_it_l
     );
 
     let short = format!(
-        "{}.{}.x",
+        "{}.{}.eA",
         b64("{\"alg\":\"RS256\"}"),
         b64(json!({ "exp": NOW + 23 }).to_string())
     );

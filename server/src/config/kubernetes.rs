@@ -172,11 +172,26 @@ mod tests {
         assert_eq!(settings.kubeconfig, Some("/k".into()));
         assert_eq!(settings.context.as_deref(), Some("c"));
         assert_eq!(settings.namespace_selector, "a=b");
-        assert_eq!((settings.lease_namespace.as_str(), settings.lease_name.as_str()), ("n", "l"));
+        assert_eq!(
+            (
+                settings.lease_namespace.as_str(),
+                settings.lease_name.as_str()
+            ),
+            ("n", "l")
+        );
         let istiod = settings.istiod.unwrap();
-        assert_eq!((istiod.role.as_str(), istiod.secret_name.as_str()), ("r", "s"));
-        assert_eq!(istiod.names.dns_names(), ["istiod-x.n.svc", "istiod.n.svc", "d", "e"]);
-        assert_eq!(istiod.names.uri(), "spiffe://t/ns/n/sa/istiod-service-account");
+        assert_eq!(
+            (istiod.role.as_str(), istiod.secret_name.as_str()),
+            ("r", "s")
+        );
+        assert_eq!(
+            istiod.names.dns_names(),
+            ["istiod-x.n.svc", "istiod.n.svc", "d", "e"]
+        );
+        assert_eq!(
+            istiod.names.uri(),
+            "spiffe://t/ns/n/sa/istiod-service-account"
+        );
         assert_eq!(istiod.ttl, Some(Duration::from_hours(2)));
         assert_eq!(istiod.renew_before, Some(Duration::from_mins(30)));
     }
@@ -185,17 +200,31 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for (text, error) in [
             ("kubernetes {}", "kubernetes needs mount"),
-            ("kubernetes { mount = \"m\" context = \"c\" }", "context needs kubeconfig"),
-            ("kubernetes { mount = \"m\" istiod_certificate {} }", "istiod_certificate needs role"),
+            (
+                "kubernetes { mount = \"m\" context = \"c\" }",
+                "context needs kubeconfig",
+            ),
+            (
+                "kubernetes { mount = \"m\" istiod_certificate {} }",
+                "istiod_certificate needs role",
+            ),
             (
                 "kubernetes { mount = \"m\" istiod_certificate { role = \"r\" ttl = \"1h\" renew_before = \"1h\" } }",
                 "renew_before must be shorter than ttl",
             ),
         ] {
             let (_, report) = read_text(text);
-            assert!(report.errors.iter().any(|found| found.contains(error)), "{text}: {report:?}");
+            assert!(
+                report.errors.iter().any(|found| found.contains(error)),
+                "{text}: {report:?}"
+            );
         }
         let (_, report) = read_text("kubernetes { mount = \"m\" bogus = 1 }");
-        assert!(report.warnings.iter().any(|warning| warning.contains("bogus")));
+        assert!(
+            report
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("bogus"))
+        );
     }
 }

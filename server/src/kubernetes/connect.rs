@@ -1,17 +1,15 @@
 //! The way to the API server.
 
-use std::path::PathBuf;
-
 use hyper::Uri;
 use hyper::http::uri::InvalidUri;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use signet_api::kubernetes::base_url;
 
-use super::pods::ClusterAddress;
-use crate::config::KubernetesSettings;
+use crate::config::{Kubernetes, KubernetesSettings};
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub(crate) enum ConnectError {
     #[error("the address of the API server")]
     Address(#[from] InvalidUri),
     #[error("setting up the client")]
@@ -38,26 +36,26 @@ pub(super) async fn client(settings: &KubernetesSettings) -> Result<Client, Conn
     Ok(Client::try_from(config)?)
 }
 
-/// A client of the cluster at an address. Nothing is sent yet.
-pub(super) fn client_at(address: &ClusterAddress) -> Result<Client, ConnectError> {
-    let of_pod = |name: &str| PathBuf::from(format!("{SERVICE_ACCOUNT}/{name}"));
-    let mut config = match &address.host {
+/// A client of a cluster that tokens come from, by its configuration and else by what the pod of this process has. Nothing
+/// is sent yet.
+pub(super) fn client_of_cluster(cluster: &Kubernetes) -> Result<Client, ConnectError> {
+    let mut config = match &cluster.host {
         Some(host) => {
-            let mut config = Config::new(host.parse::<Uri>()?);
-            config.root_cert_file = Some(of_pod("ca.crt"));
-            config.auth_info.token_file = Some(of_pod("token").display().to_string());
+            // The own cluster's authority says nothing of another one.
+            let mut config = Config::new(base_url(host).parse::<Uri>()?);
+            config.auth_info.token_file = Some(OWN_TOKEN.to_owned());
             config
         }
         None => Config::incluster()?,
     };
-    if let Some(path) = &address.ca_file {
+    if let Some(path) = &cluster.ca_file {
         config.root_cert = None;
         config.root_cert_file = Some(path.clone());
     }
-    if let Some(path) = &address.token_file {
+    if let Some(path) = &cluster.token_file {
         config.auth_info.token_file = Some(path.display().to_string());
     }
     Ok(Client::try_from(config)?)
 }
 
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";

@@ -14,14 +14,16 @@ mod controller;
 mod istiod;
 mod istiod_secret;
 mod lease;
-pub(crate) mod pods;
+mod pods;
 mod root_config_maps;
 mod serving_pair;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::connect::ConnectError;
 pub(crate) use self::controller::start;
 pub(crate) use self::istiod::IstiodNames;
 pub(crate) use self::istiod_secret::secret;
+pub(crate) use self::pods::of_clusters as pods_of_clusters;
 pub(crate) use self::root_config_maps::config_map;
 pub(crate) use self::serving_pair::ServingPair;

@@ -1,7 +1,6 @@
 //! Which pods share a node: for node proxies that ask for certificates on behalf of others.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -15,14 +14,24 @@ use parking_lot::RwLock;
 use signet_api::mesh::{CallerPod, NodePods, NodePodsError, ServiceAccount};
 
 use super::connect::{self, ConnectError};
+use crate::config::{IstioCsr, TokenAuthenticator};
+use crate::grpc::PodsOfClusters;
 use crate::server::error_chain;
 
-/// A cluster whose pods are watched. What is `None` is that of the cluster around this process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClusterAddress {
-    pub(crate) host: Option<String>,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) token_file: Option<PathBuf>,
+/// Watches the pods of the clusters whose node proxies may ask on behalf of others; of no cluster where no account is
+/// trusted to. To be called inside a runtime.
+pub(crate) fn of_clusters(istio_csr: &IstioCsr) -> Result<PodsOfClusters, ConnectError> {
+    let mut pods = PodsOfClusters::new();
+    if istio_csr.trusted_node_accounts.is_empty() {
+        return Ok(pods);
+    }
+    for authenticator in &istio_csr.tokens {
+        if let TokenAuthenticator::Kubernetes(cluster) = authenticator {
+            let index = PodIndex::watch(connect::client_of_cluster(cluster)?);
+            pods.insert(cluster.cluster_id.clone(), index);
+        }
+    }
+    Ok(pods)
 }
 
 /// The pods of a cluster that have not failed, as the API server tells of them.
@@ -33,10 +42,6 @@ pub(crate) struct PodIndex {
 
 impl PodIndex {
     /// Begins to watch; until the first list is complete nothing is known. Ends when nobody has the index any more.
-    pub(crate) fn watch_cluster(address: &ClusterAddress) -> Result<Arc<Self>, ConnectError> {
-        Ok(Self::watch(connect::client_at(address)?))
-    }
-
     pub(super) fn watch(client: Client) -> Arc<Self> {
         let index = Arc::new(Self::default());
         let weak = Arc::downgrade(&index);

@@ -72,7 +72,11 @@ fn ok(server: &Server, path: &str, body: &Value) {
 
 /// A root at `pki/` and a role for istiod.
 fn set_up(server: &Server) {
-    ok(server, "sys/mounts/pki", &json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}}));
+    ok(
+        server,
+        "sys/mounts/pki",
+        &json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}}),
+    );
     let root = json!({"common_name": "Root", "key_type": "ec", "ttl": "87600h"});
     ok(server, "pki/root/generate/internal", &root);
     let role = json!({"allowed_domains": "istio-system.svc", "allow_subdomains": true, "key_type": "ec",
@@ -133,13 +137,19 @@ fn a_configured_server_keeps_the_root_and_the_secret_and_gives_its_lease_up() {
     set_up(&server);
     wait_until(
         || {
-            cluster.get("configmaps", "shop", "istio-ca-root-cert").is_some()
-                && cluster.get("secrets", "istio-system", "istiod-tls").is_some()
+            cluster
+                .get("configmaps", "shop", "istio-ca-root-cert")
+                .is_some()
+                && cluster
+                    .get("secrets", "istio-system", "istiod-tls")
+                    .is_some()
         },
         || server.log(),
     );
     // What the command prints is what the server wrote.
-    let map = cluster.get("configmaps", "shop", "istio-ca-root-cert").unwrap();
+    let map = cluster
+        .get("configmaps", "shop", "istio-ca-root-cert")
+        .unwrap();
     let bundle = printed(signet(&server, &["mesh", "root", "pki"]));
     assert_eq!(map["data"]["root-cert.pem"], bundle.as_str());
     let lease = || cluster.get("leases", "istio-system", "signet").unwrap();
@@ -153,9 +163,19 @@ fn the_root_is_printed_as_pem_and_as_a_manifest() {
     let server = Server::dev();
     set_up(&server);
     let bundle = printed(signet(&server, &["mesh", "root", "pki"]));
-    assert!(bundle.starts_with("-----BEGIN CERTIFICATE-----\n"), "{bundle}");
+    assert!(
+        bundle.starts_with("-----BEGIN CERTIFICATE-----\n"),
+        "{bundle}"
+    );
     assert!(bundle.ends_with("-----END CERTIFICATE-----\n"), "{bundle}");
-    let arguments = ["mesh", "root", "-manifest", "-format=json", "-kube-namespace=shop", "pki"];
+    let arguments = [
+        "mesh",
+        "root",
+        "-manifest",
+        "-format=json",
+        "-kube-namespace=shop",
+        "pki",
+    ];
     let manifest: Value = serde_json::from_str(&printed(signet(&server, &arguments))).unwrap();
     assert_eq!(
         manifest,
@@ -171,7 +191,10 @@ fn the_root_is_printed_as_pem_and_as_a_manifest() {
         })
     );
     let yaml = printed(signet(&server, &["mesh", "root", "-manifest", "pki"]));
-    assert!(yaml.contains("\n  root-cert.pem: |\n    -----BEGIN CERTIFICATE-----\n"), "{yaml}");
+    assert!(
+        yaml.contains("\n  root-cert.pem: |\n    -----BEGIN CERTIFICATE-----\n"),
+        "{yaml}"
+    );
     assert!(!yaml.contains("namespace"), "{yaml}");
 }
 
@@ -182,7 +205,10 @@ fn a_mount_without_a_root_is_refused() {
     let output = signet(&server, &["mesh", "root", "pki_int"]);
     assert_eq!(output.status.code(), Some(2));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("No issuer of pki_int is self-signed"), "{errors}");
+    assert!(
+        errors.contains("No issuer of pki_int is self-signed"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -191,15 +217,44 @@ fn istiods_pair_is_written_as_files_with_a_key_for_the_owner_alone() {
     set_up(&server);
     let directory = server.home().join("tls");
     let flag = format!("-directory={}", directory.display());
-    let arguments = ["mesh", "istiod-tls", &flag, "-revision=basic", "-ttl=1h", "pki", "istiod"];
+    let arguments = [
+        "mesh",
+        "istiod-tls",
+        &flag,
+        "-revision=basic",
+        "-ttl=1h",
+        "pki",
+        "istiod",
+    ];
     let said = printed(signet(&server, &arguments));
-    assert!(said.starts_with("Success! Wrote tls.crt, tls.key and ca.crt"), "{said}");
-    let mode = |name: &str| directory.join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert!(
+        said.starts_with("Success! Wrote tls.crt, tls.key and ca.crt"),
+        "{said}"
+    );
+    let mode = |name: &str| {
+        directory
+            .join(name)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("tls.key"), 0o600);
     let text = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
-    assert_eq!(text("ca.crt"), printed(signet(&server, &["mesh", "root", "pki"])));
+    assert_eq!(
+        text("ca.crt"),
+        printed(signet(&server, &["mesh", "root", "pki"]))
+    );
     let shown = Command::new("openssl")
-        .args(["x509", "-noout", "-subject", "-ext", "subjectAltName", "-in"])
+        .args([
+            "x509",
+            "-noout",
+            "-subject",
+            "-ext",
+            "subjectAltName",
+            "-in",
+        ])
         .arg(directory.join("tls.crt"))
         .output()
         .unwrap();
@@ -224,13 +279,30 @@ fn istiods_pair_is_written_as_files_with_a_key_for_the_owner_alone() {
 fn istiods_secret_is_printed_and_names_that_a_role_drops_are_refused() {
     let server = Server::dev();
     set_up(&server);
-    let arguments = ["mesh", "istiod-tls", "-manifest", "-format=json", "pki", "istiod"];
+    let arguments = [
+        "mesh",
+        "istiod-tls",
+        "-manifest",
+        "-format=json",
+        "pki",
+        "istiod",
+    ];
     let secret: Value = serde_json::from_str(&printed(signet(&server, &arguments))).unwrap();
     assert_eq!(secret["type"], "kubernetes.io/tls");
     let keys: Vec<&String> = secret["data"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["ca.crt", "tls.crt", "tls.key"]);
-    assert_eq!(secret["metadata"], json!({"name": "istiod-tls", "namespace": "istio-system"}));
-    let foreign = ["mesh", "istiod-tls", "-manifest", "-trust-domain=other.example", "pki", "istiod"];
+    assert_eq!(
+        secret["metadata"],
+        json!({"name": "istiod-tls", "namespace": "istio-system"})
+    );
+    let foreign = [
+        "mesh",
+        "istiod-tls",
+        "-manifest",
+        "-trust-domain=other.example",
+        "pki",
+        "istiod",
+    ];
     assert_eq!(signet(&server, &foreign).status.code(), Some(2));
     let neither = signet(&server, &["mesh", "istiod-tls", "pki", "istiod"]);
     assert_eq!(neither.status.code(), Some(1));

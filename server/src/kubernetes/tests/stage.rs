@@ -12,6 +12,7 @@ use hyper::body::Frame;
 use kube::Client;
 use serde_json::{Map, Value, json};
 use signet_api::call::{Call, Op, Peer};
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
@@ -28,6 +29,7 @@ use super::fake_kubernetes::{FakeKubernetes, ReplyBody};
 use crate::config::{IstiodSettings, KubernetesSettings};
 use crate::kubernetes::IstiodNames;
 use crate::kubernetes::controller::run;
+use crate::outbound::HttpOutbound;
 
 pub(super) const ISTIO: &str = "istio-system";
 const ROOT_TOKEN: &str = "root";
@@ -52,6 +54,8 @@ impl Stage {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let environment = Environment {
             clock: clock.clone(),
+            local_cluster: Arc::new(OutsideCluster),
+            outbound: Arc::new(HttpOutbound::default()),
             rng: Arc::new(SeededRng::default()),
             pool: Pool::new(2, 64),
             key_pool: Pool::new(2, 64),
