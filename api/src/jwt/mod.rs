@@ -55,6 +55,8 @@ pub struct Leeways {
     pub life_without_exp_secs: Option<u64>,
     /// A token with neither `nbf` nor `iat` begins this long before `exp`; `None`: it has begun.
     pub start_before_exp_secs: Option<u64>,
+    /// A token with none of `exp`, `nbf` and `iat` is good at any time; otherwise it is refused.
+    pub may_be_timeless: bool,
 }
 
 impl Default for Leeways {
@@ -65,6 +67,7 @@ impl Default for Leeways {
             early_secs: 60,
             life_without_exp_secs: None,
             start_before_exp_secs: None,
+            may_be_timeless: false,
         }
     }
 }
@@ -269,7 +272,11 @@ fn check_times(claims: &Claims, leeways: Leeways, now: Timestamp) -> Result<(), 
     let start = claims.seconds("nbf")?;
     let end = claims.seconds("exp")?;
     if issued.is_none() && start.is_none() && end.is_none() {
-        return Err(JwtError::NoTimes);
+        return if leeways.may_be_timeless {
+            Ok(())
+        } else {
+            Err(JwtError::NoTimes)
+        };
     }
     let now = now.secs();
     let latest_start = issued.max(start);

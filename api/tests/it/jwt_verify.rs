@@ -234,9 +234,16 @@ fn times_are_kept_to_the_second() {
         early_secs: 60,
         life_without_exp_secs: Some(150),
         start_before_exp_secs: Some(150),
+        may_be_timeless: false,
+    };
+    let timeless = Leeways {
+        may_be_timeless: true,
+        ..Leeways::default()
     };
     let strict = Leeways::default();
     for (leeways, changes, verdict) in [
+        (timeless, json!({ "exp": null, "iat": null }), Ok(())),
+        (timeless, json!({ "exp": NOW }), Err(JwtError::Expired)),
         (strict, json!({ "exp": NOW + 1 }), Ok(())),
         (strict, json!({ "exp": NOW }), Err(JwtError::Expired)),
         (strict, json!({ "exp": null }), Err(JwtError::NoExpiration)),
