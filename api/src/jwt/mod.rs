@@ -176,8 +176,11 @@ impl<'t> Parts<'t> {
         if payload.contains('.') {
             return Err(wrong_count);
         }
-        let header = serde_json::from_slice(&decode(header)?)
-            .map_err(|_| JwtError::Malformed("header is not a JSON object with an alg"))?;
+        let not_an_object = |_| JwtError::Malformed("header is not a JSON object with an alg");
+        // First an object: a list would be read as the fields in their order.
+        let header: Map<String, Value> =
+            serde_json::from_slice(&decode(header)?).map_err(not_an_object)?;
+        let header = serde_json::from_value(Value::Object(header)).map_err(not_an_object)?;
         Ok(Self {
             header,
             payload: decode(payload)?,

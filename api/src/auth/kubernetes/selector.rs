@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// `meta/v1`, `LabelSelector`, in JSON. All of its requirements have to hold; one without any holds
 /// for every namespace.
@@ -35,7 +36,9 @@ enum Operator {
 impl Selector {
     /// `None` for what is no selector.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let selector: Self = serde_json::from_str(text).ok()?;
+        // An object: a list would be read as the fields in their order.
+        let fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+        let selector: Self = serde_json::from_value(Value::Object(fields)).ok()?;
         let is_sound = |expression: &Expression| match expression.operator {
             Operator::DoesNotExist | Operator::Exists => expression.values.is_empty(),
             Operator::In | Operator::NotIn => !expression.values.is_empty(),
