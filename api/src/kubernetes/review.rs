@@ -29,7 +29,7 @@ pub struct ReviewerSettings {
     /// in none the roots of this machine.
     pub ca_pem: String,
     pub bearer: Bearer,
-    /// For one review.
+    /// For one review; and for its turn, when many are under way.
     pub timeout: Duration,
 }
 
@@ -225,11 +225,10 @@ impl Inner {
         token: &str,
         audiences: &[String],
     ) -> Result<Arc<Reviewed>, ReviewError> {
-        let _turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|error| ReviewError::Unavailable(error.to_string()))?;
+        let turn = tokio::time::timeout(self.settings.timeout, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(ReviewError::Unavailable("too many reviews wait".into()));
+        };
         self.ask(token, audiences).await.map(Arc::new)
     }
 

@@ -159,6 +159,14 @@ async fn what_a_token_has_to_be_is_told_with_the_texts_clients_know() {
 }
 
 #[tokio::test]
+async fn white_space_around_a_token_does_not_count() {
+    let (server, signer) = configured(json!({})).await;
+    let jwt = signer.token(&claims(json!({})));
+    token(&login(&server, "r", &format!(" {jwt}\r\n")).await);
+    refused(&login(&server, "r", " \n").await, "missing token");
+}
+
+#[tokio::test]
 async fn an_audience_that_no_role_expects_is_refused() {
     let (server, signer) =
         configured(json!({ "bound_audiences": null, "bound_subject": "bob" })).await;

@@ -141,6 +141,15 @@ async fn a_service_account_is_worth_what_its_role_says() {
 }
 
 #[tokio::test]
+async fn white_space_around_a_token_does_not_count() {
+    let server = configured(json!({})).await;
+    let jwt = jwt(json!({}));
+    token(&login(&server, &format!("{jwt}\n")).await);
+    let sent = server.outbound.take_sent().remove(0);
+    assert_eq!(asked(&sent)["spec"]["token"], jwt);
+}
+
+#[tokio::test]
 async fn without_a_reviewer_the_token_asks_for_its_own_review() {
     let server = configured(json!({})).await;
     write(

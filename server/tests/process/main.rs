@@ -4,6 +4,7 @@
 
 mod dev;
 mod http;
+mod kubernetes;
 mod lifecycle;
 mod support;
 mod tls;

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Issuer {
     /// Empty for any.
-    pub(super) bound_issuer: String,
+    pub(super) name: String,
     /// Empty for none.
     pub(super) default_role: String,
     /// Empty for all that fit the keys.
@@ -73,7 +73,7 @@ impl Issuer {
         };
         let names = config.jwt_supported_algs.iter();
         Ok(Self {
-            bound_issuer: config.bound_issuer,
+            name: config.bound_issuer,
             default_role: config.default_role,
             algorithms: names
                 .filter_map(|name| Algorithm::from_name(name))

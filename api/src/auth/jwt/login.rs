@@ -44,7 +44,8 @@ impl<K: Kind> Endpoint for Login<K> {
         if name.is_empty() {
             return refuse("missing role".into());
         }
-        let jwt = params.jwt.0.as_str();
+        // Files of tokens end in a newline.
+        let jwt = params.jwt.0.trim();
         if jwt.is_empty() {
             return refuse("missing token".into());
         }
@@ -52,7 +53,7 @@ impl<K: Kind> Endpoint for Login<K> {
             return refuse(format!("role {name:?} could not be found"));
         };
         let role = stored.value;
-        if role.role_type == RoleType::Oidc {
+        if role.kind == RoleType::Oidc {
             return refuse("role with oidc role_type is not allowed".into());
         }
         role.tokens.check_source(cx.request)?;
@@ -73,7 +74,7 @@ async fn verified<K: Kind>(
     jwt: &str,
 ) -> Result<Claims, ApiError> {
     let expected = Expected {
-        issuers: Some(issuer.bound_issuer.clone())
+        issuers: Some(issuer.name.clone())
             .filter(|issuer| !issuer.is_empty())
             .into_iter()
             .collect(),

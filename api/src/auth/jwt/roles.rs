@@ -23,7 +23,7 @@ use crate::token::{TokenSettings, role_params};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Role {
-    pub(super) role_type: RoleType,
+    pub(super) kind: RoleType,
     pub(super) bound_audiences: Vec<String>,
     pub(super) bound_subject: String,
     /// As they were written; `None` where never.
@@ -135,7 +135,7 @@ impl RoleParams {
             }
         }
         // Not kept from an earlier write: who leaves it out says "oidc".
-        role.role_type = match self.role_type.as_deref() {
+        role.kind = match self.role_type.as_deref() {
             None | Some("" | "oidc") => RoleType::Oidc,
             Some("jwt") => RoleType::Jwt,
             Some(other) => return refuse(format!("invalid 'role_type': {other}")),
@@ -253,12 +253,12 @@ impl Role {
                 .bound_claims
                 .as_ref()
                 .is_some_and(|claims| !claims.is_empty());
-        if self.role_type == RoleType::Jwt && !is_bound {
+        if self.kind == RoleType::Jwt && !is_bound {
             return refuse(
                 "must have at least one bound constraint when creating/updating a role".into(),
             );
         }
-        if self.role_type == RoleType::Oidc && self.browser.allowed_redirect_uris.is_empty() {
+        if self.kind == RoleType::Oidc && self.browser.allowed_redirect_uris.is_empty() {
             return refuse(
                 "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified."
                     .into(),
@@ -292,7 +292,7 @@ impl Role {
         } else {
             json!(self.claim_mappings)
         };
-        let role_type = match self.role_type {
+        let role_type = match self.kind {
             RoleType::Jwt => "jwt",
             RoleType::Oidc => "oidc",
         };

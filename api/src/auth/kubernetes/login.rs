@@ -38,7 +38,8 @@ impl Endpoint for Login {
         if params.role.is_empty() {
             return Err(ApiError::bad_request("missing role"));
         }
-        let jwt = params.jwt.0.as_str();
+        // Files of tokens end in a newline.
+        let jwt = params.jwt.0.trim();
         if jwt.is_empty() {
             return Err(ApiError::bad_request("missing jwt"));
         }
@@ -57,7 +58,7 @@ impl Endpoint for Login {
         let reviewed = review(cx, &cluster, &role, jwt, &claims).await?;
         check_namespace(&cluster, &role, &reviewed).await?;
         let name = params.role.to_lowercase();
-        Ok(Reply::login(grant(cx, &role, name, &claims, &reviewed)))
+        Ok(Reply::login(grant(cx, &role, &name, &claims, &reviewed)))
     }
 }
 
@@ -243,7 +244,7 @@ fn unavailable(why: &str) -> ApiError {
 fn grant(
     cx: Cx<'_, Kubernetes>,
     role: &Role,
-    role_name: String,
+    role_name: &str,
     claims: &Claims,
     reviewed: &Reviewed,
 ) -> Grant {
@@ -259,16 +260,16 @@ fn grant(
     };
     let display_name = format!("{namespace}-{service_account}");
     let metadata = [
-        ("role", &role_name),
-        ("service_account_name", service_account),
+        ("role", role_name),
+        ("service_account_name", service_account.as_str()),
         ("service_account_namespace", namespace),
         ("service_account_secret_name", &claims.secret_name),
         ("service_account_uid", uid),
     ]
-    .map(|(name, value)| (name.to_owned(), value.clone()));
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Grant {
         metadata: metadata.into(),
-        internal: Metadata::from([(ROLE.to_owned(), role_name.clone())]),
+        internal: Metadata::from([(ROLE.to_owned(), role_name.to_owned())]),
         ..role.tokens.grant(cx.request, alias, &display_name)
     }
 }
