@@ -4,7 +4,7 @@
 
 mod dev;
 mod http;
-mod kubernetes;
+mod kubernetes_login;
 mod lifecycle;
 mod support;
 mod tls;
