@@ -87,7 +87,7 @@ fn new_client(trust: &Trust) -> Result<HttpsClient, OutboundError> {
 async fn exchange(client: &HttpsClient, request: Request) -> Result<Response, OutboundError> {
     let limit = request.max_response_bytes;
     let response = client
-        .request(to_http(request)?)
+        .request(to_http(&request)?)
         .await
         .map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
@@ -105,7 +105,7 @@ async fn exchange(client: &HttpsClient, request: Request) -> Result<Response, Ou
     Ok(Response { status, body })
 }
 
-fn to_http(request: Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {
+fn to_http(request: &Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {
     let invalid = |what: &str| OutboundError::Invalid(format!("{what} of {:?}", request.url));
     let uri: Uri = request.url.parse().map_err(|_| invalid("syntax"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
