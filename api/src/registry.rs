@@ -38,7 +38,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 const SECRETS: &[&str] = &["pki"];
-const AUTH_METHODS: &[&str] = &["approle"];
+const AUTH_METHODS: &[&str] = &["approle", "jwt", "kubernetes", "oidc"];
 
 /// The secrets engines that can be mounted, sorted.
 #[must_use]
@@ -78,6 +78,9 @@ pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mou
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
+        (true, "jwt") => Ok(mounted(crate::auth::jwt::Jwt::open(env))),
+        (true, "kubernetes") => Ok(mounted(crate::auth::kubernetes::Kubernetes::open(env))),
+        (true, "oidc") => Ok(mounted(crate::auth::jwt::Oidc::open(env))),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(

@@ -34,7 +34,9 @@ const SKIPPED: &[&str] = &["seal", "step-down", "revoke-self"];
 #[tokio::test]
 async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
     let server = Server::start().await;
-    server.enable_auth("approle").await;
+    for kind in ["approle", "jwt", "kubernetes"] {
+        server.enable_auth(kind).await;
+    }
     let mounts = &server.node.core().unwrap().mounts;
     mounts
         .mount("pki/", "pki", MountConfig::default(), false, false)

@@ -12,6 +12,8 @@ mod approle_roles;
 mod approle_secret_ids;
 mod audit;
 mod audit_canary;
+mod auth_jwt;
+mod auth_kubernetes;
 mod cubbyhole;
 mod interleaved;
 mod jwt_remote;

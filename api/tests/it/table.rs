@@ -340,6 +340,18 @@ const WITHOUT_TOKEN: &[&str] = &[
     "pki unauthenticated Write ocsp",
     // Logins.
     "approle unauthenticated Write login",
+    "jwt unauthenticated Write login",
+    "kubernetes unauthenticated Write login",
+    "oidc unauthenticated Write login",
+    // Refused, whoever calls.
+    "jwt unauthenticated Read oidc/callback",
+    "jwt unauthenticated Write oidc/auth_url",
+    "jwt unauthenticated Write oidc/callback",
+    "jwt unauthenticated Write oidc/poll",
+    "oidc unauthenticated Read oidc/callback",
+    "oidc unauthenticated Write oidc/auth_url",
+    "oidc unauthenticated Write oidc/callback",
+    "oidc unauthenticated Write oidc/poll",
 ];
 
 #[tokio::test]
