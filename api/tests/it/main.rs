@@ -14,6 +14,8 @@ mod audit;
 mod audit_canary;
 mod cubbyhole;
 mod interleaved;
+mod kv;
+mod kv_versions;
 mod leases;
 mod lockout;
 mod mounts;
