@@ -40,7 +40,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 const SECRETS: &[&str] = &["kv", "pki"];
 /// Taken, but not shown: the old name of `kv`.
 const OLD_SECRETS: &[&str] = &["generic"];
-const AUTH_METHODS: &[&str] = &["approle"];
+const AUTH_METHODS: &[&str] = &["approle", "cert", "userpass"];
 
 /// The secrets engines that can be mounted, sorted.
 #[must_use]
@@ -97,6 +97,8 @@ pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mou
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
+        (true, "cert") => Ok(mounted(crate::auth::cert::CertAuth::open(env))),
+        (true, "userpass") => Ok(mounted(crate::auth::userpass::UserPass::open(env))),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(

@@ -347,6 +347,8 @@ const WITHOUT_TOKEN: &[&str] = &[
     "pki unauthenticated Write ocsp",
     // Logins.
     "approle unauthenticated Write login",
+    "cert unauthenticated Write login",
+    "userpass unauthenticated Write login/{username}",
 ];
 
 #[tokio::test]
