@@ -405,6 +405,9 @@ async fn roles_are_written_read_and_listed() {
     assert_eq!(data["allowed_dns_sans"], Value::Null);
     let (_, body) = pki.server.list(ROOT, "auth/cert/certs").await;
     assert_eq!(body["data"]["keys"], json!(["web"]));
+    trust(&pki, "web", json!({"display_name": ""})).await;
+    let (_, body) = pki.server.read(ROOT, "auth/cert/certs/web").await;
+    assert_eq!(body["data"]["display_name"], "web");
 }
 
 #[tokio::test]

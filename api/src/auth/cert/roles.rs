@@ -133,13 +133,9 @@ impl Endpoint for Write {
         let name = checked_name(&own.name)?;
         let store = &cx.engine.store;
         let previous = store.roles.record::<Role>(&name).await?;
-        let mut role = previous.as_ref().map_or_else(
-            || Role {
-                display_name: name.clone(),
-                ..Role::default()
-            },
-            |stored| stored.value.clone(),
-        );
+        let mut role = previous
+            .as_ref()
+            .map_or_else(Role::default, |stored| stored.value.clone());
         token.or_ttl(own.lease);
         let warnings = token.apply(&mut role.token, cx.engine.settings.max_ttl_secs())?;
         let constraints = &mut role.constraints;
@@ -165,6 +161,9 @@ impl Endpoint for Write {
         }
         if let Some(display_name) = own.display_name {
             role.display_name = display_name;
+        }
+        if role.display_name.is_empty() {
+            role.display_name.clone_from(&name);
         }
         if let Some(certificate) = own.certificate {
             role.certificate = certificate;
