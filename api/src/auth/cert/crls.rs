@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use signet_pki::cert::Certificate;
 use signet_pki::crl::Crl;
 use signet_pki::pem;
 use signet_pki::serial::SerialNumber;
@@ -29,6 +30,23 @@ pub(super) struct StoredCrl {
     serials: Vec<String>,
 }
 
+/// A certificate that was taken back.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Revoked {
+    /// DER of the issuer's name.
+    issuer: Vec<u8>,
+    serial: Vec<u8>,
+}
+
+impl Revoked {
+    pub(super) fn of(certificate: &Certificate) -> Self {
+        Self {
+            issuer: certificate.issuer_der().to_vec(),
+            serial: certificate.serial().as_bytes().to_vec(),
+        }
+    }
+}
+
 impl Record for StoredCrl {
     const FORMAT: u8 = 1;
 }
@@ -44,13 +62,17 @@ impl StoredCrl {
         }
     }
 
-    /// Issuer and serial number of each certificate.
-    pub(super) fn entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ApiError> {
+    pub(super) fn entries(&self) -> Result<Vec<Revoked>, ApiError> {
         let read = |text: &String| hex::decode(text).map_err(ApiError::internal);
         let issuer = read(&self.issuer)?;
         self.serials
             .iter()
-            .map(|serial| Ok((issuer.clone(), read(serial)?)))
+            .map(|serial| {
+                Ok(Revoked {
+                    issuer: issuer.clone(),
+                    serial: read(serial)?,
+                })
+            })
             .collect()
     }
 }
@@ -95,8 +117,9 @@ impl Endpoint for Read {
             .await?;
         let stored = stored.ok_or_else(|| no_such_crl(&params.name))?;
         let mut serials: Map<String, Value> = Map::new();
-        for (_, serial) in stored.value.entries()? {
-            let serial = SerialNumber::from_magnitude(&serial).map_err(ApiError::internal)?;
+        for revoked in stored.value.entries()? {
+            let serial =
+                SerialNumber::from_magnitude(&revoked.serial).map_err(ApiError::internal)?;
             serials.insert(decimal(serial), json!({}));
         }
         Reply::data(json!({ "serials": serials }))

@@ -10,7 +10,7 @@ use signet_storage::{Batch, Expect, Observer, Record, Stored, Version, View};
 
 use crate::error::ApiError;
 
-use super::crls::StoredCrl;
+use super::crls::{Revoked, StoredCrl};
 use super::role::{LoadedRole, Role};
 
 #[derive(Debug)]
@@ -39,8 +39,7 @@ pub(super) struct State {
     pub(super) config: Config,
     /// By name.
     pub(super) roles: Vec<Arc<LoadedRole>>,
-    /// Issuer (DER of its name) and serial number of revoked certificates.
-    revoked: HashSet<(Vec<u8>, Vec<u8>)>,
+    revoked: HashSet<Revoked>,
 }
 
 #[derive(Debug)]
@@ -159,13 +158,6 @@ impl State {
     }
 
     pub(super) fn is_revoked(&self, certificate: &Certificate) -> bool {
-        if self.revoked.is_empty() {
-            return false;
-        }
-        let key = (
-            certificate.issuer_der().to_vec(),
-            certificate.serial().as_bytes().to_vec(),
-        );
-        self.revoked.contains(&key)
+        !self.revoked.is_empty() && self.revoked.contains(&Revoked::of(certificate))
     }
 }

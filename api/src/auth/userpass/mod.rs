@@ -31,7 +31,7 @@ const POLICIES: &str = "policies";
 impl UserPass {
     pub fn open(environment: MountEnvironment) -> Self {
         Self {
-            store: Store::new(environment.view),
+            store: Store::new(&environment.view),
             settings: environment.settings,
         }
     }

@@ -37,12 +37,12 @@ impl Params for PoliciesParams {
 
     /// Everything but the policies stays unknown here.
     fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
-        let taken = Self::FIELDS
+        let mut given: Map<String, Value> = Self::FIELDS
             .iter()
-            .filter_map(|field| data.remove_entry(field.name()));
-        let mut taken: Map<String, Value> = taken.collect();
-        let username = take_field(&mut taken, "username")?.unwrap_or_default();
-        let token = TokenFields::take(&mut taken)?;
+            .filter_map(|field| data.remove_entry(field.name()))
+            .collect();
+        let username = take_field(&mut given, "username")?.unwrap_or_default();
+        let token = TokenFields::take(&mut given)?;
         Ok(Self { username, token })
     }
 }

@@ -29,7 +29,7 @@ impl Record for User {
 const MAX_NAME_BYTES: usize = 1024;
 
 impl Store {
-    pub(super) fn new(view: View) -> Self {
+    pub(super) fn new(view: &View) -> Self {
         Self {
             users: view.child("user/"),
         }

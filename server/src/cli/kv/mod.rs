@@ -205,8 +205,8 @@ impl Get {
             "Metadata",
             secret.field("metadata").and_then(Value::as_object),
         );
+        cli.ui.line("");
         if data.is_some() {
-            cli.ui.line("");
             print_titled(cli, "Data", data);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `kv undelete`, `destroy`, `rollback` and `enable-versioning`: versions of a secret.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::Cli;
 use crate::cli::call::Call;
@@ -150,11 +150,11 @@ impl Rollback {
                 "Cannot roll back to a version that has been {what}"
             )))
         };
-        if metadata("destroyed").and_then(Value::as_bool) == Some(true) {
-            return refuse("destroyed");
+        if metadata("deletion_time").is_some_and(|time| *time != json!("")) {
+            return refuse("deleted");
         }
         let Some(data) = earlier.field("data") else {
-            return refuse("deleted");
+            return refuse("destroyed");
         };
         let current = newest.field("metadata").and_then(|all| all.get("version"));
         // Only where nobody has written in between.

@@ -72,7 +72,7 @@ impl Engine for Versioned {
 }
 
 /// The store of a request's mount, once everything in it has versions.
-async fn ready<'a>(cx: Cx<'a, Versioned>) -> Result<&'a Store, ApiError> {
+async fn ready(cx: Cx<'_, Versioned>) -> Result<&Store, ApiError> {
     let Versioned { store, upgraded } = cx.engine;
     upgraded
         .get_or_try_init(|| upgrade::run(store, cx.now))
