@@ -51,6 +51,18 @@ pub trait Engine: Send + Sync + Sized + 'static {
         async { Ok(None) }
     }
 
+    /// May a token of this auth method be renewed by this request? Asked before the terms.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    fn check_renewal(
+        &self,
+        _internal: &BTreeMap<String, String>,
+        _request: &Request,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Called when the mount goes away, before its storage is deleted.
     fn shut_down(&self) {}
 }
@@ -106,6 +118,11 @@ pub trait Mounted: Send + Sync {
         &'a self,
         internal: &'a BTreeMap<String, String>,
     ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>>;
+    fn check_renewal<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(), ApiError>>;
     fn shut_down(&self);
     fn help(&self, path: &str) -> Option<String>;
     /// The rows, for documentation and tests.
@@ -224,6 +241,14 @@ impl<E: Engine> Mounted for Loaded<E> {
         internal: &'a BTreeMap<String, String>,
     ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>> {
         Box::pin(self.engine.renew_terms(internal))
+    }
+
+    fn check_renewal<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(self.engine.check_renewal(internal, request))
     }
 
     fn shut_down(&self) {

@@ -42,6 +42,17 @@ async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
         .mount("pki/", "pki", MountConfig::default(), false, false)
         .await
         .unwrap();
+    for (path, kind) in [
+        ("mounts/kv", "kv-v2"),
+        ("mounts/plain", "kv"),
+        ("auth/userpass", "userpass"),
+        ("auth/cert", "cert"),
+    ] {
+        let enabled = server
+            .write(ROOT, &format!("sys/{path}"), json!({ "type": kind }))
+            .await;
+        assert_eq!(enabled.0, 204);
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let options = json!({"file_path": path.to_str().unwrap()});
