@@ -2,7 +2,7 @@
 
 /// `istio.v1.auth`.
 #[expect(
-    clippy::all,
+    clippy::as_conversions,
     clippy::pedantic,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,

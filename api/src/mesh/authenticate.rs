@@ -50,7 +50,7 @@ impl Proof {
 #[async_trait]
 pub trait TokenAuthenticator: Send + Sync + fmt::Debug {
     /// As in the configuration.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// `cluster_id` is empty for the local cluster. The token comes as it was sent.
     async fn judge(&self, token: &str, cluster_id: &str, now: Timestamp) -> TokenVerdict;

@@ -76,7 +76,7 @@ impl MeshError {
         }
     }
 
-    pub(super) fn of_refusal(refusal: Refusal) -> Self {
+    pub(super) fn of_refusal(refusal: &Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
             Refusal::Workload(_) => Self::Mismatch(text),

@@ -34,7 +34,7 @@ pub enum IssuerKeys {
 
 #[async_trait]
 impl TokenAuthenticator for JwksAuthenticator {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "jwks"
     }
 

@@ -145,9 +145,6 @@ impl Mesh {
         let issued = self.issue(&context, &authority, &caller, &call).await;
         audit::answered(&context, &request, &caller, issued.as_ref()).await?;
         let issued = issued?;
-        let ready = &authority.ready;
-        let counters = &self.node.metrics.mesh;
-        counters.ends(ready.issuer_end().0, ready.first_root_end().0);
         tracing::debug!(
             identity = %caller.identity,
             serial = issued.serial,
@@ -203,7 +200,7 @@ impl Mesh {
             .issue_workload(&authority.ready, &order, context.now)
             .await;
         issued.map_err(|error| match error {
-            WorkloadError::Refused(refusal) => MeshError::of_refusal(refusal),
+            WorkloadError::Refused(refusal) => MeshError::of_refusal(&refusal),
             WorkloadError::Failed(error) => error.into(),
         })
     }
@@ -228,18 +225,6 @@ impl Mesh {
             settings: self.settings.load_full(),
             now: self.node.now(),
         })
-    }
-
-    /// # Errors
-    /// What is missing before workloads can be served.
-    pub async fn check_ready(&self) -> Result<(), MeshError> {
-        let context = self.context()?;
-        let mount = context.mount();
-        let authority = context.authority(mount.as_deref()).await?;
-        let ready = &authority.ready;
-        let counters = &self.node.metrics.mesh;
-        counters.ends(ready.issuer_end().0, ready.first_root_end().0);
-        Ok(())
     }
 }
 

@@ -37,6 +37,9 @@ impl Mesh {
         let context = self.context()?;
         let mount = context.mount();
         let authority = context.authority(mount.as_deref()).await?;
+        let ready = &authority.ready;
+        let counters = &self.node().metrics.mesh;
+        counters.ends(ready.issuer_end().0, ready.first_root_end().0);
         Ok(Basis {
             mount_accessor: mount.map_or_else(String::new, |m| m.record.accessor.clone()),
             issuer_id: authority.ready.issuer_id().to_owned(),

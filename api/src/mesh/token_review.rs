@@ -27,7 +27,7 @@ pub struct KubernetesAuthenticator {
 
 #[async_trait]
 impl TokenAuthenticator for KubernetesAuthenticator {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "kubernetes"
     }
 

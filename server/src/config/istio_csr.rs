@@ -389,3 +389,6 @@ const DEFAULT_PORT: u16 = 15_012;
 const DEFAULT_AUDIENCE: &str = "istio-ca";
 /// Clients expect about what they asked for.
 const MOST_JITTER_PERCENT: u64 = 20;
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,7 @@ pub(super) struct Door {
 /// Accepts connections until `stop` turns true; returns when those under way have ended.
 pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Receiver<bool>) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let reserve = Gate::new(RESERVED_CONNECTIONS);
     let stopping = stop.clone();
     let mut conversations = JoinSet::new();
     loop {
@@ -57,10 +58,16 @@ pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Rece
                 continue;
             }
         };
-        let Some(place) = door.connections.enter() else {
-            // The client sees a closed connection, and comes back.
-            door.mesh.node().metrics.mesh.connection_refused();
-            continue;
+        let (place, is_reserve) = match door.connections.enter() {
+            Some(place) => (place, false),
+            None => {
+                door.mesh.node().metrics.mesh.connection_refused();
+                match reserve.enter() {
+                    Some(place) => (place, true),
+                    // The client sees a closed connection, and comes back.
+                    None => continue,
+                }
+            }
         };
         let _ = stream.set_nodelay(true);
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -68,6 +75,7 @@ pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Rece
             door: door.clone(),
             handshakes: handshakes.clone(),
             stop: stopping.clone(),
+            is_reserve,
             _place: place,
         };
         conversations.spawn(conversation.run(stream, address));
@@ -80,6 +88,8 @@ struct Conversation {
     door: Door,
     handshakes: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
+    /// Came when there was no place any more, and is told only that, and of the server's health.
+    is_reserve: bool,
     _place: Place,
 }
 
@@ -115,7 +125,8 @@ impl Conversation {
     }
 
     async fn converse(self, stream: TlsStream<TcpStream>, peer: Peer) {
-        let limits = LIMITS;
+        let is_reserve = self.is_reserve;
+        let limits = if is_reserve { RESERVE_LIMITS } else { LIMITS };
         let activity = Activity::new(Instant::now());
         let stream = Watched::new(stream, activity.clone(), limits.write_stall);
         let routes = TowerToHyperService::new(self.door.routes.clone());
@@ -123,9 +134,14 @@ impl Conversation {
             let activity = activity.clone();
             service_fn(move |mut request: Request<Incoming>| {
                 let guard = activity.request();
+                let is_turned_away = is_reserve && !request.uri().path().starts_with(HEALTH);
                 request.extensions_mut().insert(peer.clone());
                 let answer = timeout(REQUEST_LIMIT, routes.call(request.map(Body::new)));
                 async move {
+                    if is_turned_away {
+                        let full = Status::resource_exhausted("too many connections");
+                        return Ok(full.into_http());
+                    }
                     let response = match answer.await {
                         Ok(Ok(response)) => settle_size(response),
                         Ok(Err(never)) => match never {},
@@ -207,6 +223,13 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 const MAX_STREAMS: u32 = 128;
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
 const WINDOW_BYTES: u32 = 128 * 1024;
+/// For those who look after the server: their probes connect anew each time.
+const RESERVED_CONNECTIONS: usize = 64;
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const RESERVE_LIMITS: ConnectionLimits = ConnectionLimits {
+    idle: Duration::from_secs(5),
+    ..LIMITS
+};
 const LIMITS: ConnectionLimits = ConnectionLimits {
     header_read: Duration::from_secs(30),
     idle: Duration::from_mins(5),

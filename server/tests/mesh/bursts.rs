@@ -58,27 +58,23 @@ async fn what_is_beyond_the_limits_is_told_to_come_back_and_health_is_answered()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_limit_are_closed_and_the_others_go_on() {
+async fn connections_beyond_the_limit_learn_that_and_of_the_health_only() {
     let mesh = Mesh::start("max_connections = 3").await;
     let agent = Agent::new(&mesh);
     let channel = agent.connect().await.unwrap();
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    Answer::check(call(channel.clone(), &ask).await.unwrap(), WEB);
     // Clients that connect and say nothing.
     let mut silent = Vec::new();
-    mesh.wait_for("never full", async || {
-        silent_one(&mesh).await;
-        agent.connect().await.is_err() || {
-            let (code, _) = code(agent.ask(&Ask::new("")).await);
-            code == Code::Unavailable
-        }
-    })
-    .await;
-    silent.push(TcpStream::connect(mesh.address).await.unwrap());
-    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(mesh.address).await.unwrap());
+    }
+    let full = code(agent.ask(&ask).await);
+    let expected = (Code::ResourceExhausted, "too many connections".to_owned());
+    assert_eq!(full, expected);
+    assert!(agent.is_serving().await.unwrap());
     Answer::check(call(channel, &ask).await.unwrap(), WEB);
-}
-
-async fn silent_one(mesh: &Mesh) {
-    let stream = TcpStream::connect(mesh.address).await.unwrap();
-    // Kept open until the test ends.
-    std::mem::forget(stream);
+    drop(silent);
+    mesh.wait_for("still full", async || agent.ask(&ask).await.is_ok())
+        .await;
 }

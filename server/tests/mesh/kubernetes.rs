@@ -46,10 +46,8 @@ impl ApiServer {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (known, counted) = (known.clone(), counted.clone());
-                let service = service_fn(move |request| {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    review(request, known.clone())
-                });
+                let service =
+                    service_fn(move |request| review(request, known.clone(), counted.clone()));
                 let connection = http1::Builder::new();
                 let connection = connection.serve_connection(TokioIo::new(stream), service);
                 connections.spawn(async { drop(connection.await) });
@@ -81,11 +79,22 @@ fn authenticator(address: SocketAddr, more: &str) -> String {
 async fn review(
     request: Request<Incoming>,
     known: Arc<HashMap<&'static str, Value>>,
+    counted: Arc<AtomicUsize>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == "/api/v1/pods" {
+        if request.uri().query().unwrap_or_default().contains("watch=") {
+            // Nothing happens any more.
+            return std::future::pending().await;
+        }
+        let pods = json!({"apiVersion": "v1", "kind": "PodList",
+                          "metadata": {"resourceVersion": "7"}, "items": pods()});
+        return Ok(Response::new(Full::from(pods.to_string())));
+    }
     assert_eq!(
         request.uri().path(),
         "/apis/authentication.k8s.io/v1/tokenreviews"
     );
+    counted.fetch_add(1, Ordering::SeqCst);
     let asks = request.headers()["authorization"]
         .to_str()
         .unwrap()
@@ -248,15 +257,73 @@ async fn the_same_token_is_asked_about_once_for_many_calls() {
     assert!(api.reviews() <= 5, "{}", api.reviews());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_impersonates_while_nobody_knows_the_pods() {
+/// On `node-a` the proxy and `web/front`, on `node-b` `web/back`.
+fn pods() -> Value {
+    let pod = |namespace: &str, account: &str, node: &str| {
+        json!({
+            "metadata": {"namespace": namespace, "name": format!("{account}-1"), "uid": "pod-uid",
+                         "resourceVersion": "5"},
+            "spec": {"nodeName": node, "serviceAccountName": account, "containers": []},
+            "status": {"phase": "Running"},
+        })
+    };
+    json!([
+        pod("istio-system", "ztunnel", "node-a"),
+        pod("web", "front", "node-a"),
+        pod("web", "back", "node-b"),
+    ])
+}
+
+fn proxy() -> Value {
     let mut proxy = good();
     proxy["user"]["username"] = json!("system:serviceaccount:istio-system:ztunnel");
-    let api = ApiServer::start(HashMap::from([("proxy's", proxy)])).await;
+    let extra = &mut proxy["user"]["extra"];
+    extra["authentication.kubernetes.io/pod-name"] = json!(["ztunnel-1"]);
+    proxy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nodes_proxy_asks_for_the_pods_that_the_api_server_has_on_its_node() {
+    let mut deleted = proxy();
+    deleted["user"]["extra"]["authentication.kubernetes.io/pod-uid"] = json!(["an older one"]);
+    let known = HashMap::from([("proxy's", proxy()), ("deleted", deleted), ("good", good())]);
+    let api = ApiServer::start(known).await;
     let trusted = "trusted_node_accounts = [\"istio-system/ztunnel\"]\n";
     let mesh = mesh(&format!("{trusted}{}", api.authenticator(""))).await;
-    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token("proxy's");
-    let (refused, text) = code(Agent::new(&mesh).ask(&ask.on_behalf_of(WEB)).await);
-    assert_eq!(refused, Code::Unauthenticated);
-    assert_eq!(text, "request impersonation authentication failure");
+    let agent = Agent::ztunnel(&mesh);
+    let back = "spiffe://cluster.local/ns/web/sa/back";
+    let ask = |token: &str, wanted: &str| {
+        let csr = ztunnel_csr(wanted, &p256());
+        Ask::new(&csr).token(token).on_behalf_of(wanted)
+    };
+    // Its pods are known a moment after the server has started.
+    mesh.wait_for("not for a neighbour", async || {
+        match agent.ask(&ask("proxy's", WEB)).await {
+            Ok(elements) => Answer::check(elements, WEB).roots == 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status}");
+                false
+            }
+        }
+    })
+    .await;
+    for (token, wanted) in [
+        ("proxy's", back),
+        ("proxy's", "spiffe://cluster.local/ns/web/sa/nobody"),
+        ("deleted", WEB),
+        ("good", back),
+    ] {
+        let (refused, text) = code(agent.ask(&ask(token, wanted)).await);
+        assert_eq!(refused, Code::Unauthenticated, "{token} {wanted}");
+        assert_eq!(text, "request impersonation authentication failure");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_hangs_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mesh = mesh(&authenticator(listener.local_addr().unwrap(), "")).await;
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token("any");
+    let (refused, text) = code(Agent::new(&mesh).ask(&ask).await);
+    assert_eq!(refused, Code::Unavailable, "{text}");
 }

@@ -321,6 +321,42 @@ async fn tools_find_the_service_by_reflection() {
     }
 }
 
+/// The request as a later version of the protocol may have it.
+#[derive(Clone, prost::Message)]
+struct LaterRequest {
+    #[prost(string, tag = "1")]
+    csr: String,
+    #[prost(string, tag = "2")]
+    forgotten: String,
+    #[prost(int64, tag = "3")]
+    validity_duration: i64,
+    #[prost(bytes = "vec", tag = "99")]
+    news: Vec<u8>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_nobody_knows_are_passed_over() {
+    use signet_proto::istio::IstioCertificateResponse;
+    let mesh = Mesh::start("").await;
+    let later = LaterRequest {
+        csr: ztunnel_csr(WEB, &p256()),
+        forgotten: "x".into(),
+        validity_duration: 3600,
+        news: vec![1, 2, 3],
+    };
+    let mut request = tonic::Request::new(later);
+    let bearer = format!("Bearer {}", mesh.token("web", "front"));
+    let headers = request.metadata_mut();
+    headers.insert("authorization", bearer.parse().unwrap());
+    let mut client = tonic::client::Grpc::new(Agent::new(&mesh).connect().await.unwrap());
+    client.ready().await.unwrap();
+    let path = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
+    let path = axum::http::uri::PathAndQuery::from_static(path);
+    let codec = tonic_prost::ProstCodec::<LaterRequest, IstioCertificateResponse>::default();
+    let answer = client.unary(request, path, codec).await.unwrap();
+    Answer::check(answer.into_inner().cert_chain, WEB);
+}
+
 #[test]
 fn the_sidecars_subject_is_one_empty_organization() {
     let csr = sidecar_csr(WEB, &p256());
