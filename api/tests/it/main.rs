@@ -30,6 +30,7 @@ mod pki_ocsp;
 mod pki_revoke;
 mod pki_roles;
 mod pki_root;
+mod pki_sign_list;
 mod pki_tidy;
 mod policies;
 mod quotas;

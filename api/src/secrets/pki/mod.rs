@@ -87,6 +87,8 @@ impl Engine for Pki {
         row::<crl::endpoints::FetchOfIssuer>(),
         row::<crl::endpoints::Rotate>(),
         row::<crl::endpoints::RotateDelta>(),
+        row::<crl::resign::Resign>(),
+        row::<crl::sign_list::SignList>(),
         row::<import::Import>(),
         row::<intermediate::Generate>(),
         row::<issuers::Delete>(),

@@ -17,6 +17,8 @@ pub(super) mod endpoints;
 mod groups;
 mod index;
 mod published;
+pub(super) mod resign;
+pub(super) mod sign_list;
 
 use std::collections::HashMap;
 use std::sync::Arc;
