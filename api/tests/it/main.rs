@@ -26,6 +26,7 @@ mod pki_import;
 mod pki_issuers;
 mod pki_keys;
 mod pki_leaf;
+mod pki_lists;
 mod pki_ocsp;
 mod pki_revoke;
 mod pki_roles;

@@ -66,9 +66,10 @@ impl Engine for Pki {
         row::<ca::FetchJson>(),
         row::<certs::Fetch>(),
         row::<certs::FetchRaw>(),
-        row::<certs::List>(),
-        row::<certs::ListDetailed>(),
-        row::<certs::ListRevoked>(),
+        row::<certs::counts::Read>(),
+        row::<certs::list::List>(),
+        row::<certs::list::ListDetailed>(),
+        row::<certs::list::ListRevoked>(),
         row::<config::auto_tidy::Read>(),
         row::<config::auto_tidy::Write>(),
         row::<config::cluster::Read>(),
@@ -132,6 +133,7 @@ impl Engine for Pki {
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
         self.crls.periodic(&state, now).await?;
+        self.go_on_counting(now).await?;
         self.tidy.periodic(self, now).await
     }
 
