@@ -129,6 +129,29 @@ impl Engine for Pki {
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
     const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
+    const DISTRIBUTED: &'static [&'static str] = &[
+        "ca",
+        "ca/pem",
+        "ca_chain",
+        "cert/ca/raw",
+        "cert/ca/raw/pem",
+        "cert/crl/raw",
+        "cert/crl/raw/pem",
+        "cert/delta-crl/raw",
+        "cert/delta-crl/raw/pem",
+        "crl",
+        "crl/delta",
+        "crl/delta/pem",
+        "crl/pem",
+        "issuer/{issuer_ref}/crl/delta/der",
+        "issuer/{issuer_ref}/crl/delta/pem",
+        "issuer/{issuer_ref}/crl/der",
+        "issuer/{issuer_ref}/crl/pem",
+        "issuer/{issuer_ref}/der",
+        "issuer/{issuer_ref}/pem",
+        "ocsp",
+        "ocsp/{request:path}",
+    ];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
