@@ -24,6 +24,9 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// Paths that need no token although no row has them, so that whoever asks learns just that;
     /// with a slash at the end, all that is below.
     const WITHOUT_TOKEN: &'static [&'static str] = &[];
+    /// Patterns of public routes, as the rows have them, that parties which know nothing of this
+    /// server follow from certificates: a listener may serve these and nothing else.
+    const DISTRIBUTED: &'static [&'static str] = &[];
 
     /// Work that the clock asks for; called about once a minute and after unsealing.
     fn periodic(&self, _now: Timestamp) -> impl Future<Output = Result<(), ApiError>> + Send {
@@ -93,6 +96,8 @@ pub struct RouteHandle {
 pub trait Mounted: Send + Sync {
     fn kind(&self) -> &'static str;
     fn find(&self, op: Op, path: &str) -> Found<RouteHandle>;
+    /// Is the route one of those that a listener for distribution serves?
+    fn is_distributed(&self, handle: RouteHandle) -> bool;
     /// Must a caller of `path`, where [`Self::find`] has found `found`, have a token?
     fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool;
     fn run<'a>(
@@ -180,6 +185,10 @@ impl<E: Engine> Mounted for Loaded<E> {
 
     fn find(&self, op: Op, path: &str) -> Found<RouteHandle> {
         self.router.find(op, path)
+    }
+
+    fn is_distributed(&self, handle: RouteHandle) -> bool {
+        !handle.route.access.needs_token() && E::DISTRIBUTED.contains(&handle.route.path)
     }
 
     fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool {
