@@ -10,10 +10,12 @@ use crate::audit::{Broker, DeclaredDevice, declared};
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
+use crate::kubernetes::LocalCluster;
 use crate::lockout::{LockoutSettings, Lockouts};
 use crate::metrics::Metrics;
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
+use crate::outbound::Outbound;
 use crate::policy::PolicyStore;
 use crate::quota::Quotas;
 use crate::random::{Random, uuid};
@@ -29,6 +31,10 @@ pub struct Environment {
     pub pool: Pool,
     /// For generating keys: slower still, and never in the way of signatures.
     pub key_pool: Pool,
+    /// For requests to other servers.
+    pub outbound: Arc<dyn Outbound>,
+    /// The pod that this process runs in.
+    pub local_cluster: Arc<dyn LocalCluster>,
 }
 
 /// What the operator sets once, at start.

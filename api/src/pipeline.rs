@@ -111,13 +111,9 @@ impl Node {
         let Some((mount, relative)) = core.mounts.route(path) else {
             return Err(self.refuse_unknown_mount(&core, call, progress).await);
         };
-        let found = mount.engine.find(call.op, engine_path(call, relative));
-        progress.needs_token = match &found {
-            Found::Route(handle, _) | Found::WrongOperation(handle) => {
-                handle.route.access.needs_token()
-            }
-            Found::NoPath => true,
-        };
+        let engine_path = engine_path(call, relative);
+        let found = mount.engine.find(call.op, engine_path);
+        progress.needs_token = mount.engine.needs_token(call.op, engine_path, &found);
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
             progress.needs_token = true;

@@ -3,7 +3,9 @@
 mod cli;
 mod config;
 mod http;
+mod outbound;
 mod server;
+mod tls_client;
 mod version;
 
 use std::process::ExitCode;

@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) declared: Declared,
+    /// URL of the API server of the cluster that this process runs in, if it does.
+    pub(crate) kubernetes_service: Option<String>,
     /// For the log, once there is one.
     pub(crate) warnings: Vec<String>,
 }
@@ -270,7 +272,19 @@ fn settings(
         log,
         pid_file,
         declared,
+        kubernetes_service: kubernetes_service(environment),
         warnings: Vec::new(),
+    })
+}
+
+/// Kubernetes tells every pod where its API server is.
+fn kubernetes_service(environment: &Environment) -> Option<String> {
+    let host = environment.variable("KUBERNETES_SERVICE_HOST")?;
+    let port = environment.variable("KUBERNETES_SERVICE_PORT")?;
+    Some(if host.contains(':') {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
     })
 }
 

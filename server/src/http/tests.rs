@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, NodeSettings};
 use signet_api::offload::Pool;
+use signet_api::outbound::NoOutbound;
 use signet_api::random::SystemRng;
 use signet_api::time::SystemClock;
 use signet_storage::{Engine, SealConfig};
@@ -20,6 +22,8 @@ async fn edge_with(policy: Policy) -> Arc<Edge> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(1, 16),
         key_pool: Pool::new(1, 16),
+        outbound: Arc::new(NoOutbound),
+        local_cluster: Arc::new(OutsideCluster),
     };
     let settings = NodeSettings {
         system_ttl: SystemTtl::default(),

@@ -8,6 +8,7 @@ mod log_file;
 mod logging;
 pub(crate) mod machine;
 mod node;
+mod pod;
 mod private_file;
 mod reload;
 mod signals;

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use signet_api::kubernetes::{LocalCluster, OutsideCluster};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::SystemRng;
 use signet_api::time::SystemClock;
 
 use super::Error;
+use super::pod::Pod;
 use crate::config::Settings;
+use crate::outbound::HttpOutbound;
 use crate::version::COMPATIBLE_VAULT_VERSION;
 
 /// Slow computations that may wait for a core.
@@ -24,6 +27,8 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(cores, SIGNATURES_WAITING),
         key_pool: Pool::new(cores, KEYS_WAITING),
+        outbound: Arc::new(HttpOutbound::default()),
+        local_cluster: local_cluster(settings),
     };
     let node_settings = NodeSettings {
         system_ttl: settings.system_ttl,
@@ -37,6 +42,13 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
     let node = Node::new(backend, environment, node_settings);
     node.declare_audit_devices(settings.declared.audit.clone())?;
     Ok(node)
+}
+
+fn local_cluster(settings: &Settings) -> Arc<dyn LocalCluster> {
+    match &settings.kubernetes_service {
+        Some(url) => Arc::new(Pod::at(url.clone())),
+        None => Arc::new(OutsideCluster),
+    }
 }
 
 /// A block that asks for something this build does not do must not look as if it did.

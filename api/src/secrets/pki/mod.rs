@@ -31,6 +31,7 @@ mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+pub(crate) mod workload;
 
 use std::sync::Arc;
 
@@ -125,6 +126,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
