@@ -19,7 +19,7 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 1] = [Program {
+pub(crate) const PROGRAMS: [Program; 3] = [Program {
     name: "python",
     about: "hvac over all that is served; cryptography reads all that is issued",
     on_demand: false,
