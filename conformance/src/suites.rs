@@ -19,11 +19,23 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 3] = [Program {
-    name: "python",
-    about: "hvac over all that is served; cryptography reads all that is issued",
-    on_demand: false,
-}];
+pub(crate) const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "python",
+        about: "hvac over all that is served; cryptography reads all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "lint",
+        about: "pkilint over every kind of certificate, CRL and OCSP response",
+        on_demand: false,
+    },
+    Program {
+        name: "go",
+        about: "vault/api, cert-manager's issuer, crypto/x509 and go-spiffe",
+        on_demand: false,
+    },
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Suite {
