@@ -114,7 +114,7 @@ fn the_certificate_of_the_connection_logs_in() {
     };
     let body = r#"{"type":"cert"}"#;
     assert_eq!(send(None, "/v1/sys/auth/cert", body).status, 204);
-    let trusted = authority.pem.replace("\r", "").replace('\n', "\\n");
+    let trusted = authority.pem.replace('\r', "").replace('\n', "\\n");
     let body = format!(r#"{{"certificate":"{trusted}","token_policies":"p"}}"#);
     assert_eq!(send(None, "/v1/auth/cert/certs/web", &body).status, 204);
     let own = authority.issue("client.example.com");
