@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::call::Op;
-use crate::endpoint::{BoxFuture, Cx, Route, Row, Run};
+use crate::endpoint::{Access, BoxFuture, Cx, Route, Row, Run};
 use crate::error::ApiError;
 use crate::request::Request;
 use crate::route::{Captures, Found, Router};
@@ -21,6 +21,9 @@ pub trait Engine: Send + Sync + Sized + 'static {
     const ENDPOINTS: &'static [Row<Self>];
     /// What `path-help` says of the mount.
     const HELP: &'static str;
+    /// Paths that need no token although no row has them, so that whoever asks learns just that;
+    /// with a slash at the end, all that is below.
+    const WITHOUT_TOKEN: &'static [&'static str] = &[];
 
     /// Work that the clock asks for; called about once a minute and after unsealing.
     fn periodic(&self, _now: Timestamp) -> impl Future<Output = Result<(), ApiError>> + Send {
@@ -78,6 +81,8 @@ pub struct RouteHandle {
 pub trait Mounted: Send + Sync {
     fn kind(&self) -> &'static str;
     fn find(&self, op: Op, path: &str) -> Found<RouteHandle>;
+    /// Must a caller of `path`, where [`Self::find`] has found `found`, have a token?
+    fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool;
     fn run<'a>(
         &'a self,
         handle: RouteHandle,
@@ -158,6 +163,23 @@ impl<E: Engine> Mounted for Loaded<E> {
 
     fn find(&self, op: Op, path: &str) -> Found<RouteHandle> {
         self.router.find(op, path)
+    }
+
+    fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool {
+        let declared = || {
+            E::WITHOUT_TOKEN.iter().any(|public| {
+                path == *public || (public.ends_with('/') && path.starts_with(public))
+            })
+        };
+        match found {
+            Found::Route(handle, _) => handle.route.access.needs_token(),
+            // Only `ca/` is listed where only `ca` is public.
+            Found::WrongOperation(handle) if handle.route.access == Access::Unauthenticated => {
+                (op == Op::List) != (handle.route.op == Op::List) && !declared()
+            }
+            Found::WrongOperation(handle) => handle.route.access.needs_token(),
+            Found::NoPath => !declared(),
+        }
     }
 
     fn run<'a>(

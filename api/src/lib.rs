@@ -22,6 +22,7 @@ pub mod json;
 pub mod jwt;
 pub mod kubernetes;
 pub mod lockout;
+pub mod mesh;
 pub mod metrics;
 pub mod mount;
 pub mod node;

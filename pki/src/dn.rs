@@ -77,6 +77,18 @@ impl NameView {
     }
 }
 
+/// Whether a `Name`, given in DER, says nothing: it has no attributes, or only empty ones.
+pub(crate) fn is_blank(name: &[u8]) -> bool {
+    each_attribute(name, |_, _, value| {
+        if value.text()?.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed("attribute has a value"))
+        }
+    })
+    .is_ok()
+}
+
 /// The DER of a `Name` as text, last RDN first (RFC 4514 §2): `CN=web,O=Example`.
 pub fn to_text(name: &[u8]) -> Result<String, Malformed> {
     let mut names: Vec<String> = Vec::new();

@@ -2,7 +2,9 @@
 
 mod cli;
 mod config;
+mod grpc;
 mod http;
+mod kubernetes;
 mod outbound;
 mod server;
 mod tls_client;

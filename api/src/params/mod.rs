@@ -139,6 +139,10 @@ pub fn take_field<T: FromField>(
         None => Ok(None),
         Some(value) => T::from_value(value)
             .map(Some)
+            .map_err(|detail| match T::KIND {
+                FieldKind::KeyValuePairs => format!("{detail} in field {field:?}"),
+                _ => detail,
+            })
             .map_err(|detail| FieldError { field, detail }),
     }
 }

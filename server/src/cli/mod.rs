@@ -21,6 +21,7 @@ mod help;
 mod kv;
 mod lease;
 mod login;
+mod mesh;
 mod mount;
 mod operator;
 mod output;
@@ -90,6 +91,8 @@ enum Command {
     Lease(lease::Lease),
     List(data::List),
     Login(login::Login),
+    #[command(subcommand)]
+    Mesh(mesh::Mesh),
     #[command(subcommand)]
     Operator(operator::Operator),
     Patch(data::Patch),
@@ -229,6 +232,7 @@ fn dispatch(command: Command, cli: &mut Cli<'_, '_>) -> Outcome {
         Command::Lease(lease) => lease.run(cli),
         Command::List(list) => list.run(cli),
         Command::Login(login) => login.run(cli),
+        Command::Mesh(mesh) => mesh.run(cli),
         Command::Operator(operator) => operator.run(cli),
         Command::Patch(patch) => patch.run(cli),
         Command::PathHelp(path_help) => path_help.run(cli),

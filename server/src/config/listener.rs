@@ -158,6 +158,11 @@ fn tcp(section: &mut Section, report: &mut Report) -> Option<Bind> {
 
 /// `host:port`, `host`, `:port` or `[v6]:port`.
 pub(crate) fn tcp_address(address: &str) -> Result<Bind, String> {
+    tcp_address_or(address, DEFAULT_PORT)
+}
+
+/// Host and port, with a port for addresses that have none.
+pub(crate) fn tcp_address_or(address: &str, default_port: u16) -> Result<Bind, String> {
     if address.contains("{{") {
         return Err(format!("address templates are not supported: {address:?}"));
     }
@@ -169,7 +174,7 @@ pub(crate) fn tcp_address(address: &str) -> Result<Bind, String> {
                 .map_err(|_| format!("invalid port in address {address:?}"))?;
             (host, port)
         }
-        _ => (address, DEFAULT_PORT),
+        _ => (address, default_port),
     };
     let host = host
         .strip_prefix('[')

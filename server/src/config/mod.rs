@@ -7,6 +7,8 @@
 pub(crate) mod args;
 mod declared;
 pub(crate) mod env;
+mod istio_csr;
+mod kubernetes;
 mod listener;
 mod log;
 mod seal;
@@ -28,6 +30,8 @@ use zeroize::Zeroizing;
 use self::args::ServerArgs;
 pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
+pub(crate) use self::istio_csr::{IstioCsr, Jwks, Keys, Kubernetes, TokenAuthenticator};
+pub(crate) use self::kubernetes::{IstiodSettings, KubernetesSettings};
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 use self::section::{Place, Report, Section};
@@ -63,10 +67,8 @@ pub(crate) struct Declared {
     #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
     pub(crate) telemetry: Telemetry,
     pub(crate) audit: Vec<DeclaredDevice>,
-    /// `istio_csr { … }` as it stands.
-    pub(crate) istio_csr: Option<Section>,
-    /// `kubernetes { … }` as it stands.
-    pub(crate) kubernetes: Option<Section>,
+    pub(crate) istio_csr: Option<IstioCsr>,
+    pub(crate) kubernetes: Option<KubernetesSettings>,
 }
 
 /// What `-dev` asks for.
@@ -252,8 +254,10 @@ fn settings(
     let declared = Declared {
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
-        istio_csr: file.block("istio_csr", report),
-        kubernetes: file.block("kubernetes", report),
+        istio_csr: file
+            .block("istio_csr", report)
+            .and_then(|section| istio_csr::read(section, report)),
+        kubernetes: kubernetes::read(file, report),
     };
     let system_ttl = system_ttl(file, report);
     let user_lockout = declared::lockout(file, lockout_off, report);

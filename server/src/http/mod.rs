@@ -20,7 +20,7 @@ use signet_api::call::Peer;
 use signet_api::node::Node;
 use tracing::Instrument as _;
 
-pub(crate) use connection::ConnectionLimits;
+pub(crate) use connection::{Activity, ConnectionLimits, Watched};
 pub(crate) use policy::{
     CustomHeaders, ForwardedFor, Limits, MetricsAccess, Policy, Restrictions, StatusSelector,
 };

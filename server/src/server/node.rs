@@ -50,18 +50,3 @@ fn local_cluster(settings: &Settings) -> Arc<dyn LocalCluster> {
         None => Arc::new(OutsideCluster),
     }
 }
-
-/// A block that asks for something this build does not do must not look as if it did.
-pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
-    let declared = &settings.declared;
-    for (given, block) in [
-        (declared.istio_csr.is_some(), "istio_csr"),
-        (declared.kubernetes.is_some(), "kubernetes"),
-    ] {
-        if given {
-            let text = format!("the {block} block is not supported by this build");
-            return Err(crate::config::ConfigError(vec![text]).into());
-        }
-    }
-    Ok(())
-}

@@ -85,7 +85,8 @@ impl Endpoint for ListDetailed {
 fn detail(certificate: &Certificate) -> Value {
     let validity = certificate.validity();
     let time = |at: i64| Timestamp::from_secs(at).rfc3339();
-    let names = certificate.subject_alt_names().unwrap_or_default();
+    let names = certificate.subject_alt_names().unwrap_or_default().dns;
+    let names = (!names.is_empty()).then(|| names.into_iter().take(MAX_NAMES).collect::<Vec<_>>());
     let kind = certificate.public_key().kind();
     json!({
         "common_name": NameView::parse(certificate.subject_der()).unwrap_or_default().common_name,
@@ -94,7 +95,7 @@ fn detail(certificate: &Certificate) -> Value {
         "key_bits": kind.bits(),
         "not_before": time(validity.not_before.0),
         "not_after": time(validity.not_after.0),
-        "dns_names": names.dns.iter().take(MAX_NAMES).collect::<Vec<_>>(),
+        "dns_names": names,
     })
 }
 

@@ -106,17 +106,19 @@ impl Pki {
         made.map_err(ApiError::internal)
     }
 
-    /// Adds the record of a certificate to the commit that must come before the answer.
+    /// Adds the record of a certificate to the commit that must come before the answer. `role` is
+    /// the name of the one that allowed it; empty for none.
     pub(super) fn put_certificate(
         &self,
         batch: &mut Batch,
         issuer_id: &str,
+        role: &str,
         certificate: &Certificate,
     ) {
         let path = certificate_path(certificate.serial());
         // Serial numbers never repeat, whatever the generator gave.
         self.env.view.expect(batch, &path, Expect::Absent);
-        let record = CertificateRecord::encode(issuer_id, certificate.der());
+        let record = CertificateRecord::encode(issuer_id, role, certificate.der());
         self.env.view.put(batch, &path, record);
     }
 

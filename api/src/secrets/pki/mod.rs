@@ -27,10 +27,14 @@ mod records;
 mod revoke;
 mod roles;
 mod root;
+mod root_bundle;
 mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+pub(crate) mod workload;
+
+pub use root_bundle::root_bundle;
 
 use std::sync::Arc;
 
@@ -125,6 +129,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;

@@ -9,7 +9,7 @@ import traceback
 import hvac
 from hvac import exceptions as errors
 
-MATERIAL = pathlib.Path(sys.argv[1])
+MATERIAL = pathlib.Path(os.environ.get("CONFORMANCE_MATERIAL", pathlib.Path(__file__).parent.parent / "cases/material"))
 CHECKS = []
 
 
