@@ -8,6 +8,7 @@ pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod call;
+pub mod certificate;
 pub mod cors;
 pub mod endpoint;
 pub mod engine;

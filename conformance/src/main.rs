@@ -4,6 +4,7 @@ mod case;
 mod certificate;
 mod compare;
 mod exceptions;
+mod names;
 mod redact;
 mod report;
 mod runner;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::exceptions::Exceptions;
+use crate::names::NAMES;
 use crate::report::Tally;
 use crate::server::{Ports, Target};
 use crate::suites::{HVAC, Run};
@@ -26,7 +28,7 @@ use crate::suites::{HVAC, Run};
 /// Compares a running server with the recorded behaviour of the reference, over the wire.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// `cases` for all folders of cases, one of the folders, or `hvac`; default: everything
+    /// `cases` for all folders of cases, one of the folders, `hvac` or `names`; default: everything
     suites: Vec<String>,
     /// `signet`, `openbao`, or the http:// address of a running server, whose root token is in
     /// `VAULT_TOKEN`
@@ -38,6 +40,12 @@ struct Arguments {
     /// The bao program; default: what `SIGNET_TEST_BAO` names
     #[arg(long)]
     bao: Option<PathBuf>,
+    /// How many random roles the suite `names` tries
+    #[arg(long, default_value_t = 300)]
+    rounds: u64,
+    /// Where the random numbers of the suite `names` begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Write down what OpenBao answers as what is expected
     #[arg(long)]
     record: bool,
@@ -71,10 +79,11 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         Target::OpenBao(_) => Exceptions::default(),
         _ => Exceptions::load(&home.join("exceptions.toml"))?,
     };
+    let with_names = arguments.suites.is_empty() || arguments.suites.iter().any(|it| it == NAMES);
     let (areas, with_hvac) = chosen(&arguments.suites, suites::areas(&home)?)?;
     let mut run = Run {
         target: &target,
-        ports: Ports::new(arguments.ports.unwrap_or(0..=0)),
+        ports: Ports::new(arguments.ports.clone().unwrap_or(0..=0)),
         home,
         exceptions,
         record: arguments.record,
@@ -87,6 +96,19 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     }
     if with_hvac && !arguments.record {
         tallies.push(run.hvac()?);
+    }
+    if with_names && matches!(target, Target::Signet(_)) {
+        tallies.push(match self::target("openbao", &arguments) {
+            Ok(theirs) => {
+                let Arguments { rounds, seed, .. } = arguments;
+                names::play(&target, &theirs, &mut run.ports, rounds, seed, &mut run.out)?
+            }
+            Err(reason) => {
+                let mut tally = Tally::new(NAMES);
+                tally.skip(1, &reason.to_string());
+                tally
+            }
+        });
     }
     let unused = run.exceptions.unused(&run.ran);
     if !unused.is_empty() {
@@ -102,10 +124,11 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
 
 /// The folders of cases, and whether the Python client runs too.
 fn chosen(asked: &[String], areas: Vec<String>) -> Result<(Vec<String>, bool), String> {
-    let known = |name: &String| name == "cases" || name == HVAC || areas.contains(name);
+    let known =
+        |name: &String| ["cases", HVAC, NAMES].contains(&name.as_str()) || areas.contains(name);
     if let Some(unknown) = asked.iter().find(|name| !known(name)) {
         return Err(format!(
-            "no suite {unknown}; there are cases, {}, {HVAC}",
+            "no suite {unknown}; there are cases, {}, {HVAC}, {NAMES}",
             areas.join(", ")
         ));
     }
