@@ -198,12 +198,13 @@ impl<E: Engine> Mounted for Loaded<E> {
             })
         };
         match found {
-            Found::Route(handle, _) => handle.route.access.needs_token(),
             // Only `ca/` is listed where only `ca` is public.
             Found::WrongOperation(handle) if handle.route.access == Access::Unauthenticated => {
                 (op == Op::List) != (handle.route.op == Op::List) && !declared()
             }
-            Found::WrongOperation(handle) => handle.route.access.needs_token(),
+            Found::Route(handle, _) | Found::WrongOperation(handle) => {
+                handle.route.access.needs_token()
+            }
             Found::NoPath => !declared(),
         }
     }

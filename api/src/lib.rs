@@ -9,6 +9,7 @@ pub mod audit;
 pub mod auth;
 pub mod call;
 mod config_cache;
+pub mod certificate;
 pub mod cors;
 pub mod endpoint;
 pub mod engine;

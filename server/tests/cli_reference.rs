@@ -165,6 +165,24 @@ const COMMANDS: &str = r"
     kv enable-versioning none
     kv enable-versioning plain
     secrets disable plain
+    pki issue -issuer_name=kid pki/issuer/other pki_int_ca common_name=Kid ttl=4000h key_type=ec
+    pki reissue -issuer_name=kid2 pki/issuer/other pki_int_ca/issuer/kid pki_int_ca ttl=3000h
+    pki reissue -issuer_name=kid3 -type=existing pki/issuer/other pki_int_ca/issuer/kid pki_int_ca
+    pki verify-sign -format=json pki/issuer/other pki_int_ca/issuer/kid
+    pki verify-sign -format=yaml pki_int_ca/issuer/kid2 pki/issuer/other
+    pki verify-sign
+    pki verify-sign pki/issuer/other
+    pki verify-sign pki/issuer/other pki_int_ca/issuer/none
+    pki verify-sign pki/issuer/other pki/cert/ca
+    pki list-intermediates -use_names -format=json pki/issuer/other pki_int_ca/issuer/kid pki_int_ca
+    pki list-intermediates -use_names -path_match -format=json pki_int_ca/issuer/kid3 pki_int_ca
+    pki list-intermediates pki/issuer/other pki_int_ca/issuer/kid
+    pki list-intermediates
+    pki list-intermediates pki/issuer/none
+    pki issue
+    pki issue pki/issuer/none pki_int_ca common_name=x
+    pki issue pki/issuer/other none common_name=x
+    pki reissue pki/issuer/other pki_int_ca/issuer/none pki_int_ca
     secrets move pki old
     secrets disable old
     secrets disable pki_int_ca

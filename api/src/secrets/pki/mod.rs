@@ -74,6 +74,7 @@ impl Engine for Pki {
         row::<certs::list::List>(),
         row::<certs::list::ListDetailed>(),
         row::<certs::list::ListRevoked>(),
+        row::<config::acme::Read>(),
         row::<config::auto_tidy::Read>(),
         row::<config::auto_tidy::Write>(),
         row::<config::cluster::Read>(),
