@@ -198,7 +198,7 @@ class Specimens:
         made = self.server.write(
             f"{mount}/sign/anonymous",
             csr=csr(key, None, [x509.UniformResourceIdentifier(WORKLOAD)], critical=True),
-            common_name="", uri_sans=WORKLOAD, ttl="5m",
+            common_name="", uri_sans=WORKLOAD, ttl="1h",
         )
         self.certificate(f"anonymous-{key_name}", made["certificate"], mount, ["server", "client"], uris=[WORKLOAD])
 

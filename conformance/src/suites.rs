@@ -19,11 +19,38 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 2] = [Program {
-    name: "python",
-    about: "hvac over all that is served; cryptography reads all that is issued",
-    on_demand: false,
-}];
+pub(crate) const PROGRAMS: [Program; 6] = [
+    Program {
+        name: "python",
+        about: "hvac over all that is served; cryptography reads and verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "lint",
+        about: "pkilint over certificates, revocation lists and OCSP answers of every kind",
+        on_demand: false,
+    },
+    Program {
+        name: "rust",
+        about: "vaultrs; rustls-webpki on ring verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "go",
+        about: "vault/api; cert-manager's own controllers; crypto/x509 and go-spiffe verify all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "cli",
+        about: "the walk-through and the command line beside the reference's, each typed into both",
+        on_demand: false,
+    },
+    Program {
+        name: "envoy",
+        about: "two workloads behind two Envoys: mutual TLS, its refusals, renewal, rotation of roots",
+        on_demand: false,
+    },
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Suite {
