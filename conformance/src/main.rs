@@ -134,12 +134,22 @@ fn names<W: io::Write>(
 ) -> Result<Tally, Box<dyn std::error::Error>> {
     if !matches!(run.target, Target::Signet(_)) {
         let mut tally = Tally::new(NAMES);
-        tally.skip(1, "compares Signet with the reference, which are not the target");
+        tally.skip(
+            1,
+            "compares Signet with the reference, which are not the target",
+        );
         return Ok(tally);
     }
     let theirs = reference(arguments)?;
     let Arguments { rounds, seed, .. } = *arguments;
-    let tally = names::play(run.target, &theirs, &mut run.ports, rounds, seed, &mut run.out)?;
+    let tally = names::play(
+        run.target,
+        &theirs,
+        &mut run.ports,
+        rounds,
+        seed,
+        &mut run.out,
+    )?;
     Ok(tally)
 }
 
