@@ -105,8 +105,8 @@ fn printed(output: Output) -> String {
 #[test]
 fn a_configured_server_keeps_the_root_and_the_secret_and_gives_its_lease_up() {
     let cluster = FakeKubernetes::new();
-    cluster.namespace("istio-system", json!({}));
-    cluster.namespace("shop", json!({}));
+    cluster.namespace("istio-system", &json!({}));
+    cluster.namespace("shop", &json!({}));
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = directory.path().join("kubeconfig");
     let url = serve(&cluster);

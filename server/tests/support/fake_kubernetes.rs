@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 
+/// The status with which a request is to be refused.
+type Refusal = Box<dyn FnMut(&Request) -> Option<u16> + Send>;
+
 /// Resource (plural), namespace (empty for objects of the cluster) and name.
 type Key = (String, String, String);
 
@@ -25,7 +28,7 @@ struct State {
     forgotten: u64,
     watchers: Vec<Watcher>,
     requests: Vec<Request>,
-    refusal: Option<Box<dyn FnMut(&Request) -> Option<u16> + Send>>,
+    refusal: Option<Refusal>,
 }
 
 #[derive(Clone)]
@@ -146,7 +149,7 @@ impl FakeKubernetes {
             .cloned()
     }
 
-    pub(crate) fn namespace(&self, name: &str, labels: Value) {
+    pub(crate) fn namespace(&self, name: &str, labels: &Value) {
         let object = json!({"metadata": {"labels": labels}, "status": {"phase": "Active"}});
         self.put("namespaces", "", name, object);
     }
@@ -351,9 +354,8 @@ fn kind(resource: &str) -> (&'static str, &'static str) {
 
 fn parse_path(method: &str, path: &str) -> Option<Request> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let below = match segments.as_slice() {
-        ["api", "v1", below @ ..] | ["apis", _, _, below @ ..] => below,
-        _ => return None,
+    let (["api", "v1", below @ ..] | ["apis", _, _, below @ ..]) = segments.as_slice() else {
+        return None;
     };
     let (namespace, resource, name) = match below {
         ["namespaces"] => ("", "namespaces", ""),

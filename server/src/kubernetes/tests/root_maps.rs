@@ -11,8 +11,8 @@ const MAP: &str = "istio-ca-root-cert";
 #[tokio::test(start_paused = true)]
 async fn every_selected_namespace_gets_the_roots_and_no_other() {
     let stage = Stage::new().await;
-    stage.cluster.namespace("shop", json!({"mesh": "yes"}));
-    stage.cluster.namespace("other", json!({"mesh": "no"}));
+    stage.cluster.namespace("shop", &json!({"mesh": "yes"}));
+    stage.cluster.namespace("other", &json!({"mesh": "no"}));
     let going = json!({"metadata": {"labels": {"mesh": "yes"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
     stage.cluster.put("namespaces", "", "going", going);
     let _replica = stage.replica();
@@ -25,7 +25,7 @@ async fn every_selected_namespace_gets_the_roots_and_no_other() {
         json!({"istio.io/config": "true"})
     );
     assert_eq!(map["data"], json!({"root-cert.pem": roots}));
-    stage.cluster.namespace("later", json!({"mesh": "yes"}));
+    stage.cluster.namespace("later", &json!({"mesh": "yes"}));
     stage.until_published("later", &roots).await;
     stage.pass(Duration::from_mins(5)).await;
     for namespace in ["other", "going"] {
@@ -70,7 +70,7 @@ async fn what_others_change_is_repaired_and_what_they_add_elsewhere_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_new_root_reaches_every_namespace() {
     let stage = Stage::new().await;
-    stage.cluster.namespace("shop", json!({"mesh": "yes"}));
+    stage.cluster.namespace("shop", &json!({"mesh": "yes"}));
     let _replica = stage.replica();
     stage.until_published("shop", &stage.roots().await).await;
     let second = json!({"common_name": "Root 2", "key_type": "ec", "ttl": "87600h"});
@@ -99,7 +99,7 @@ async fn nothing_is_written_while_nothing_changes() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_namespace_is_tried_again_ever_more_slowly_and_holds_up_no_other() {
     let stage = Stage::new().await;
-    stage.cluster.namespace("shop", json!({"mesh": "yes"}));
+    stage.cluster.namespace("shop", &json!({"mesh": "yes"}));
     stage.cluster.refuse(|request| {
         let is_map = request.resource == "configmaps" && request.method == "POST";
         (is_map && request.namespace == "shop").then_some(403)
@@ -121,7 +121,7 @@ async fn watches_that_end_are_begun_again() {
     let roots = stage.roots().await;
     stage.until_published(ISTIO, &roots).await;
     stage.cluster.end_watches();
-    stage.cluster.namespace("later", json!({"mesh": "yes"}));
+    stage.cluster.namespace("later", &json!({"mesh": "yes"}));
     stage.cluster.delete("configmaps", ISTIO, MAP);
     stage.until_published("later", &roots).await;
     stage.until_published(ISTIO, &roots).await;

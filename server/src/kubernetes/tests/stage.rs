@@ -82,7 +82,7 @@ impl Stage {
             settings: settings(),
             unseal_key,
         };
-        stage.cluster.namespace(ISTIO, json!({"mesh": "yes"}));
+        stage.cluster.namespace(ISTIO, &json!({"mesh": "yes"}));
         stage
             .write(
                 "sys/mounts/pki",
