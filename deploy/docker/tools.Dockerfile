@@ -3,5 +3,5 @@ FROM scratch
 COPY --chown=65532:65532 .cache/image/tools/ /
 COPY --chown=65532:65532 deploy/docker/play/ /play/
 USER 65532:65532
-ENV HOME=/tmp PATH=/bin VAULT_ADDR=http://signet:8200
+ENV HOME=/tmp PATH=/bin OPENSSL_CONF=/play/openssl.cnf VAULT_ADDR=http://signet:8200
 ENTRYPOINT ["/bin/sh"]

@@ -45,7 +45,7 @@ if ! vault read pki_int_ca/roles/rh-custom-issuer >/dev/null 2>&1; then
     allow_any_name=true allow_uri_sans=true allow_ip_sans=true ou="RH-SPPRT" organization="Red Hat Consulting" \
     country="US" key_type=any use_csr_common_name=true ttl=4380h max_ttl=4380h enforce_hostnames=false \
     allow_bare_domains=true require_cn=false \
-    allowed_uri_sans="istio-system.svc, opentlc.com, cluster.local, spiffe://*"
+    allowed_uri_sans="istio-system.svc, opentlc.com, cluster.local, spiffe://*" >/dev/null
 fi
 
 signet mesh root pki_int_ca >/credentials/root-cert.pem
