@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use signet_storage::{Backend, Sealed, Unsealed, View};
 
 use crate::audit::{Broker, DeclaredDevice, declared};
+use crate::call::Op;
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
@@ -19,6 +20,7 @@ use crate::outbound::Outbound;
 use crate::policy::PolicyStore;
 use crate::quota::Quotas;
 use crate::random::{Random, uuid};
+use crate::route::Found;
 use crate::time::{Clock, Timestamp};
 use crate::token::TokenStore;
 
@@ -117,6 +119,23 @@ impl Node {
     #[must_use]
     pub fn core(&self) -> Option<Arc<Core>> {
         self.core.load_full()
+    }
+
+    /// Is this one of the public things that certificates point to? While sealed nobody can know of
+    /// which mount a path is, and all paths but those of `sys/` may be: they answer that it is
+    /// sealed.
+    #[must_use]
+    pub fn distributes(&self, op: Op, path: &str) -> bool {
+        let Some(core) = self.core() else {
+            return !path.starts_with("sys/");
+        };
+        let Some((mount, relative)) = core.mounts.route(path) else {
+            return false;
+        };
+        match mount.engine.find(op, relative) {
+            Found::Route(handle, _) => mount.engine.is_distributed(handle),
+            Found::NoPath | Found::WrongOperation(_) => false,
+        }
     }
 
     #[must_use]

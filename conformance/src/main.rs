@@ -5,6 +5,7 @@ mod cases;
 mod certificate;
 mod compare;
 mod exceptions;
+mod names;
 mod program;
 mod redact;
 mod report;
@@ -23,6 +24,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::exceptions::Exceptions;
+use crate::names::NAMES;
 use crate::report::Tally;
 use crate::server::{Ports, Target};
 use crate::suites::{Run, Suite};
@@ -45,6 +47,12 @@ struct Arguments {
     /// The bao program; default: what `SIGNET_TEST_BAO` names, else installed into .cache/
     #[arg(long)]
     bao: Option<PathBuf>,
+    /// How many random roles the suite `names` tries
+    #[arg(long, default_value_t = 300)]
+    rounds: u64,
+    /// Where the random numbers of the suite `names` begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Write down what OpenBao answers as what is expected
     #[arg(long)]
     record: bool,
@@ -57,7 +65,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -68,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     let home = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut out = io::stdout().lock();
     let areas = cases::areas(&home)?;
@@ -80,7 +88,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     if arguments.record {
         chosen.retain(|suite| matches!(suite, Suite::Cases(_)));
     }
-    let target = target(&arguments)?;
+    let target = target(arguments)?;
     // The exceptions are Signet's; the reference must behave as recorded.
     let exceptions = match target {
         Target::OpenBao(_) => Exceptions::default(),
@@ -88,7 +96,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     };
     let mut run = Run {
         target: &target,
-        ports: Ports::new(arguments.ports.unwrap_or(0..=0)),
+        ports: Ports::new(arguments.ports.clone().unwrap_or(0..=0)),
         home,
         exceptions,
         record: arguments.record,
@@ -102,6 +110,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         let mut tally = match suite {
             Suite::Cases(area) => run.area(area)?,
             Suite::Program(program) => run.program(program)?,
+            Suite::Names => names(&mut run, arguments)?,
         };
         tally.seconds = started.elapsed().as_secs();
         tallies.push(tally);
@@ -118,6 +127,32 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     Ok(report::conclude(&tallies, &mut run.out)?)
 }
 
+/// Needs both servers, whichever of them is the target.
+fn names<W: io::Write>(
+    run: &mut Run<'_, W>,
+    arguments: &Arguments,
+) -> Result<Tally, Box<dyn std::error::Error>> {
+    if !matches!(run.target, Target::Signet(_)) {
+        let mut tally = Tally::new(NAMES);
+        tally.skip(
+            1,
+            "compares Signet with the reference, which are not the target",
+        );
+        return Ok(tally);
+    }
+    let theirs = reference(arguments)?;
+    let Arguments { rounds, seed, .. } = *arguments;
+    let tally = names::play(
+        run.target,
+        &theirs,
+        &mut run.ports,
+        rounds,
+        seed,
+        &mut run.out,
+    )?;
+    Ok(tally)
+}
+
 fn target(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
     let against = if arguments.record {
         "openbao"
@@ -129,10 +164,7 @@ fn target(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
             Some(program) => program.clone(),
             None => tools::signet()?,
         })),
-        "openbao" => Ok(Target::OpenBao(match &arguments.bao {
-            Some(program) => program.clone(),
-            None => tools::reference()?,
-        })),
+        "openbao" => reference(arguments),
         url => {
             let address = url
                 .strip_prefix("http://")
@@ -145,6 +177,13 @@ fn target(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
             })
         }
     }
+}
+
+fn reference(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
+    Ok(Target::OpenBao(match &arguments.bao {
+        Some(program) => program.clone(),
+        None => tools::reference()?,
+    }))
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {

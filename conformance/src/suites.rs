@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::exceptions::Exceptions;
+use crate::names::NAMES;
 use crate::server::{Ports, Target};
 
 /// A suite that is a folder of this crate with a program `run` in it.
@@ -19,17 +20,46 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 1] = [Program {
-    name: "python",
-    about: "hvac over all that is served; cryptography reads all that is issued",
-    on_demand: false,
-}];
+pub(crate) const PROGRAMS: [Program; 6] = [
+    Program {
+        name: "python",
+        about: "hvac over all that is served; cryptography reads and verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "lint",
+        about: "pkilint over certificates, revocation lists and OCSP answers of every kind",
+        on_demand: false,
+    },
+    Program {
+        name: "rust",
+        about: "vaultrs; rustls-webpki on ring verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "go",
+        about: "vault/api; cert-manager's own controllers; crypto/x509 and go-spiffe verify all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "cli",
+        about: "the walk-through and the command line beside the reference's, each typed into both",
+        on_demand: false,
+    },
+    Program {
+        name: "envoy",
+        about: "two workloads behind two Envoys: mutual TLS, its refusals, renewal, rotation of roots",
+        on_demand: false,
+    },
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Suite {
     /// A folder below `cases/`.
     Cases(String),
     Program(&'static Program),
+    /// Random roles and requests, judged by the reference.
+    Names,
 }
 
 impl fmt::Display for Suite {
@@ -37,6 +67,7 @@ impl fmt::Display for Suite {
         match self {
             Self::Cases(area) => f.write_str(area),
             Self::Program(program) => f.write_str(program.name),
+            Self::Names => f.write_str(NAMES),
         }
     }
 }
@@ -59,7 +90,7 @@ pub(crate) struct Run<'a, W> {
 pub(crate) fn choose(asked: &[String], areas: &[String]) -> Result<Vec<Suite>, String> {
     let named = |name: &str| asked.iter().any(|one| one == name);
     let known = |name: &String| {
-        name == "cases"
+        ["cases", NAMES].contains(&name.as_str())
             || areas.contains(name)
             || PROGRAMS.iter().any(|program| program.name == name)
     };
@@ -76,12 +107,17 @@ pub(crate) fn choose(asked: &[String], areas: &[String]) -> Result<Vec<Suite>, S
         .iter()
         .filter(|program| named(program.name) || (all && !program.on_demand))
         .map(Suite::Program);
-    Ok(areas.chain(programs).collect())
+    let random = (all || named(NAMES)).then_some(Suite::Names);
+    Ok(areas.chain(random).chain(programs).collect())
 }
 
 /// A line for each suite.
 pub(crate) fn describe(areas: &[String], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "cases        recorded answers: {}", areas.join(", "))?;
+    writeln!(
+        out,
+        "{NAMES:12} random roles and requests, to Signet and the reference"
+    )?;
     for program in &PROGRAMS {
         let on_demand = if program.on_demand {
             " (on demand)"
@@ -106,7 +142,7 @@ mod tests {
 
     #[test]
     fn without_a_name_everything_runs_that_is_not_on_demand() {
-        let mut expected = vec!["acl", "sys"];
+        let mut expected = vec!["acl", "sys", NAMES];
         expected.extend(
             PROGRAMS
                 .iter()

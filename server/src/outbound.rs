@@ -87,7 +87,7 @@ fn new_client(trust: &Trust) -> Result<HttpsClient, OutboundError> {
 async fn exchange(client: &HttpsClient, request: Request) -> Result<Response, OutboundError> {
     let limit = request.max_response_bytes;
     let response = client
-        .request(to_http(request)?)
+        .request(to_http(&request)?)
         .await
         .map_err(|error| failure(&error))?;
     let status = response.status().as_u16();
@@ -105,7 +105,7 @@ async fn exchange(client: &HttpsClient, request: Request) -> Result<Response, Ou
     Ok(Response { status, body })
 }
 
-fn to_http(request: Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {
+fn to_http(request: &Request) -> Result<hyper::Request<Full<Bytes>>, OutboundError> {
     let invalid = |what: &str| OutboundError::Invalid(format!("{what} of {:?}", request.url));
     let uri: Uri = request.url.parse().map_err(|_| invalid("syntax"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
@@ -131,21 +131,24 @@ fn to_http(request: Request) -> Result<hyper::Request<Full<Bytes>>, OutboundErro
 
 /// The innermost cause says the most.
 fn failure(error: &hyper_util::client::legacy::Error) -> OutboundError {
-    let mut cause = error.source();
     let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(inner) = cause {
-        text = inner.to_string();
-        let io = inner
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref());
-        let tls = inner.downcast_ref::<rustls::Error>();
-        let tls = tls.or_else(|| io.and_then(|io| io.downcast_ref::<rustls::Error>()));
-        if let Some(tls) = tls {
+        if let Some(tls) = tls_error(inner) {
             return OutboundError::Tls(tls.to_string());
         }
+        text = inner.to_string();
         cause = inner.source();
     }
     OutboundError::Unreachable(text)
+}
+
+/// What an I/O error wraps is not its source, and it may be wrapped several times.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 #[cfg(test)]

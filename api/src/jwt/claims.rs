@@ -124,13 +124,13 @@ mod tests {
 
     use super::*;
 
-    fn claims(value: Value) -> Claims {
+    fn claims(value: &Value) -> Claims {
         Claims::new(value.as_object().unwrap().clone())
     }
 
     #[test]
     fn claims_are_found_by_name_and_by_pointer() {
-        let claims = claims(json!({"a": 1, "a/b": 2, "x": {"y": [3, 4]}}));
+        let claims = claims(&json!({"a": 1, "a/b": 2, "x": {"y": [3, 4]}}));
         for (name, value) in [
             ("a", json!(1)),
             ("a/b", json!(2)),
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn times_are_numbers_and_their_fractions_do_not_count() {
-        let claims = claims(json!({"a": 5, "b": 5.9, "c": "5", "d": 1e300, "e": null}));
+        let claims = claims(&json!({"a": 5, "b": 5.9, "c": "5", "d": 1e300, "e": null}));
         assert_eq!(claims.seconds("a"), Ok(Some(5)));
         assert_eq!(claims.seconds("b"), Ok(Some(5)));
         assert_eq!(claims.seconds("e"), Ok(None));

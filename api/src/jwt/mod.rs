@@ -55,6 +55,8 @@ pub struct Leeways {
     pub life_without_exp_secs: Option<u64>,
     /// A token with neither `nbf` nor `iat` begins this long before `exp`; `None`: it has begun.
     pub start_before_exp_secs: Option<u64>,
+    /// A token with none of `exp`, `nbf` and `iat` is good at any time; otherwise it is refused.
+    pub may_be_timeless: bool,
 }
 
 impl Default for Leeways {
@@ -65,6 +67,7 @@ impl Default for Leeways {
             early_secs: 60,
             life_without_exp_secs: None,
             start_before_exp_secs: None,
+            may_be_timeless: false,
         }
     }
 }
@@ -173,8 +176,11 @@ impl<'t> Parts<'t> {
         if payload.contains('.') {
             return Err(wrong_count);
         }
-        let header = serde_json::from_slice(&decode(header)?)
-            .map_err(|_| JwtError::Malformed("header is not a JSON object with an alg"))?;
+        let not_an_object = |_| JwtError::Malformed("header is not a JSON object with an alg");
+        // First an object: a list would be read as the fields in their order.
+        let header: Map<String, Value> =
+            serde_json::from_slice(&decode(header)?).map_err(not_an_object)?;
+        let header = serde_json::from_value(Value::Object(header)).map_err(not_an_object)?;
         Ok(Self {
             header,
             payload: decode(payload)?,
@@ -269,7 +275,11 @@ fn check_times(claims: &Claims, leeways: Leeways, now: Timestamp) -> Result<(), 
     let start = claims.seconds("nbf")?;
     let end = claims.seconds("exp")?;
     if issued.is_none() && start.is_none() && end.is_none() {
-        return Err(JwtError::NoTimes);
+        return if leeways.may_be_timeless {
+            Ok(())
+        } else {
+            Err(JwtError::NoTimes)
+        };
     }
     let now = now.secs();
     let latest_start = issued.max(start);

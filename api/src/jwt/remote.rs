@@ -128,7 +128,15 @@ impl Shared {
         now: Timestamp,
         known: Option<Arc<KeySet>>,
     ) -> Result<Arc<KeySet>, KeysUnavailable> {
-        let _turn = self.fetching.lock().await;
+        let _turn = match self.fetching.try_lock() {
+            Ok(turn) => turn,
+            // An issuer that does not answer holds up one caller at a time, as long as there are
+            // keys for the others.
+            Err(_) => match self.kept(now, STALE_SECS).filter(|_| known.is_none()) {
+                Some(keys) => return Ok(keys),
+                None => self.fetching.lock().await,
+            },
+        };
         if let Some(keys) = self.kept(now, FRESH_SECS)
             && known.is_none_or(|known| !Arc::ptr_eq(&known, &keys))
         {

@@ -1,10 +1,12 @@
 //! The API server of a Kubernetes cluster, as far as it tells who a caller is.
 
 mod local;
+mod namespace;
 mod review;
 mod reviewed;
 
 pub use local::{LocalCluster, LocalPod, OutsideCluster};
+pub use namespace::NamespaceError;
 pub use review::{Bearer, ReviewError, ReviewerSettings, TokenReviewer};
 pub use reviewed::{ObjectName, Reviewed};
 

@@ -29,7 +29,7 @@ pub struct ReviewerSettings {
     /// in none the roots of this machine.
     pub ca_pem: String,
     pub bearer: Bearer,
-    /// For one review.
+    /// For one review; and for its turn, when many are under way.
     pub timeout: Duration,
 }
 
@@ -77,11 +77,11 @@ const MAX_WAITING: usize = 4096;
 
 /// Asks one API server. Clones share what is remembered and under way.
 #[derive(Clone)]
-pub struct TokenReviewer(Arc<Inner>);
+pub struct TokenReviewer(pub(super) Arc<Inner>);
 
-struct Inner {
-    settings: ReviewerSettings,
-    outbound: Arc<dyn Outbound>,
+pub(super) struct Inner {
+    pub(super) settings: ReviewerSettings,
+    pub(super) outbound: Arc<dyn Outbound>,
     local: Arc<dyn LocalCluster>,
     kept: quick_cache::sync::Cache<Key, (Arc<Reviewed>, Timestamp)>,
     under_way: Mutex<HashMap<Key, WeakShared<Review>>>,
@@ -186,17 +186,49 @@ impl TokenReviewer {
     }
 }
 
+/// Where requests go, and our own right to make them.
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) trust: Trust,
+    pub(super) own: Option<Zeroizing<String>>,
+}
+
 impl Inner {
+    /// As the settings have it, and for the rest as the pod we run in has it now.
+    pub(super) async fn server(&self) -> Result<Server, ReviewError> {
+        let settings = &self.settings;
+        let pod = self.local.pod().await;
+        let host = match (settings.host.is_empty(), pod.host) {
+            (false, _) => base_url(&settings.host),
+            (true, Some(host)) => host,
+            (true, None) => {
+                return Err(ReviewError::Unavailable(
+                    "no API server is configured, and this is no pod".into(),
+                ));
+            }
+        };
+        let trust = if settings.ca_pem.is_empty() {
+            Trust::of_pem(&pod.ca_pem.unwrap_or_default())
+        } else {
+            Trust::of_pem(&settings.ca_pem)
+        };
+        let own = match &settings.bearer {
+            Bearer::Given(given) => Some(given.clone()),
+            Bearer::Local => pod.token,
+            Bearer::Reviewed => None,
+        };
+        Ok(Server { host, trust, own })
+    }
+
     async fn ask_in_turn(
         &self,
         token: &str,
         audiences: &[String],
     ) -> Result<Arc<Reviewed>, ReviewError> {
-        let _turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|error| ReviewError::Unavailable(error.to_string()))?;
+        let turn = tokio::time::timeout(self.settings.timeout, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(ReviewError::Unavailable("too many reviews wait".into()));
+        };
         self.ask(token, audiences).await.map(Arc::new)
     }
 
@@ -212,32 +244,12 @@ impl Inner {
             "kind": "TokenReview",
             "spec": spec,
         });
-        let settings = &self.settings;
-        let pod = self.local.pod().await;
-        let host = match (settings.host.is_empty(), pod.host) {
-            (false, _) => base_url(&settings.host),
-            (true, Some(host)) => host,
-            (true, None) => {
-                return Err(ReviewError::Unavailable(
-                    "no API server is configured, and this is no pod".into(),
-                ));
-            }
-        };
-        let ca_pem = if settings.ca_pem.is_empty() {
-            pod.ca_pem.unwrap_or_default()
-        } else {
-            settings.ca_pem.clone()
-        };
-        let own = match &settings.bearer {
-            Bearer::Given(given) => Some(given.clone()),
-            Bearer::Local => pod.token,
-            Bearer::Reviewed => None,
-        };
+        let Server { host, trust, own } = self.server().await?;
         let url = format!("{host}/apis/authentication.k8s.io/v1/tokenreviews");
-        let mut request = Request::post_json(url, Trust::of_pem(&ca_pem), body.to_string())
+        let mut request = Request::post_json(url, trust, body.to_string())
             .header("accept", "application/json")
             .bearer(own.as_ref().map_or(token, |own| own.as_str()));
-        request.timeout = settings.timeout;
+        request.timeout = self.settings.timeout;
         let response = success(self.outbound.send(request).await).map_err(|failure| {
             match failure {
                 // Who asks with the token in question is refused because of it.

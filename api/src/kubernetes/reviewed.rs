@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    fn read(status: Value, asked: &[&str]) -> Result<Reviewed, String> {
+    fn read(status: &Value, asked: &[&str]) -> Result<Reviewed, String> {
         let asked: Vec<String> = asked.iter().map(|a| (*a).to_owned()).collect();
         Reviewed::read(json!({ "status": status }).to_string().as_bytes(), &asked).map_err(
             |verdict| match verdict {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_good_answer_names_account_pod_and_node() {
-        let reviewed = read(good(), &["other", "istio-ca"]).unwrap();
+        let reviewed = read(&good(), &["other", "istio-ca"]).unwrap();
         assert_eq!(reviewed.namespace, "web");
         assert_eq!(reviewed.service_account, "front");
         let named = |name: &str, uid: &str| {
@@ -182,7 +182,7 @@ mod tests {
         ] {
             let mut status = good();
             status["user"]["username"] = json!(username);
-            let refused = read(status, &[]).unwrap_err();
+            let refused = read(&status, &[]).unwrap_err();
             assert_eq!(refused, "not the token of a service account", "{username}");
         }
     }
@@ -192,9 +192,9 @@ mod tests {
         for audiences in [json!(null), json!([]), json!(["other"])] {
             let mut status = good();
             status["audiences"] = audiences.clone();
-            let refused = read(status.clone(), &["istio-ca"]).unwrap_err();
+            let refused = read(&status, &["istio-ca"]).unwrap_err();
             assert_eq!(refused, "not for this audience", "{audiences}");
-            assert!(read(status, &[]).is_ok());
+            assert!(read(&status, &[]).is_ok());
         }
     }
 
@@ -203,15 +203,15 @@ mod tests {
         for (field, value) in [("error", json!("expired")), ("authenticated", json!(false))] {
             let mut status = good();
             status[field] = value;
-            assert!(read(status, &[]).is_err(), "{field}");
+            assert!(read(&status, &[]).is_err(), "{field}");
         }
-        assert!(read(json!({}), &[]).is_err());
+        assert!(read(&json!({}), &[]).is_err());
     }
 
     #[test]
     fn a_pod_that_is_named_twice_is_none() {
         let mut status = good();
         status["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["a", "b"]);
-        assert_eq!(read(status, &[]).unwrap().pod, None);
+        assert_eq!(read(&status, &[]).unwrap().pod, None);
     }
 }

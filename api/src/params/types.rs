@@ -182,23 +182,37 @@ impl FromField for Seconds {
     const KIND: FieldKind = FieldKind::DurationSecs;
 
     fn from_value(value: Value) -> Result<Self, String> {
-        let secs = match value {
-            Value::Null => 0,
-            Value::Number(number) => match number.as_i64() {
-                Some(secs) => secs,
-                None => {
-                    return Err(format!(
-                        "time: missing unit in duration {:?}",
-                        number.to_string()
-                    ));
-                }
-            },
-            Value::String(text) => parse_duration_secs(&text)?,
-            _ => return Err("could not parse duration from input".into()),
-        };
+        let secs = seconds(value)?;
         u64::try_from(secs)
             .map(Self)
             .map_err(|_| format!("cannot provide negative value '{secs}'"))
+    }
+
+    fn absent() -> Self {
+        Self(0)
+    }
+}
+
+fn seconds(value: Value) -> Result<i64, String> {
+    match value {
+        Value::Null => Ok(0),
+        Value::Number(number) => number
+            .as_i64()
+            .ok_or_else(|| format!("time: missing unit in duration {:?}", number.to_string())),
+        Value::String(text) => parse_duration_secs(&text),
+        _ => Err("could not parse duration from input".into()),
+    }
+}
+
+/// As [`Seconds`], and negative ones too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignedSeconds(pub i64);
+
+impl FromField for SignedSeconds {
+    const KIND: FieldKind = FieldKind::DurationSecs;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        seconds(value).map(Self)
     }
 
     fn absent() -> Self {

@@ -5,6 +5,7 @@ mod create;
 mod given;
 mod life;
 mod revoke;
+mod settings;
 mod store;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(crate) use create::BATCH_USES;
 pub use create::{NewToken, auth_of};
 pub use given::GivenToken;
 pub use life::{Life, Terms, ttl_capped};
+pub(crate) use settings::role_params;
+pub use settings::{TokenParams, TokenSettings};
 pub use store::TokenStore;
 
 /// How a token is kept.

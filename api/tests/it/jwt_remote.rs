@@ -126,6 +126,23 @@ async fn last_keys_count_for_a_day_while_the_issuer_is_away() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_does_not_answer_holds_up_one_caller_only() {
+    let (outbound, keys) = setting();
+    let signer = Signer::es256();
+    outbound.answer_json(200, &jwks(&[signer.jwk("a")]));
+    assert_eq!(check(&keys, &token(&signer, "a"), at(0)).await, Ok(()));
+    let gate = outbound.hold();
+    let held_up = {
+        let (keys, token) = (keys.clone(), token(&signer, "a"));
+        tokio::spawn(async move { check(&keys, &token, at(600)).await })
+    };
+    outbound.until_sent(2).await;
+    assert_eq!(check(&keys, &token(&signer, "a"), at(600)).await, Ok(()));
+    gate.add_permits(1);
+    assert_eq!(held_up.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
 async fn without_keys_nothing_is_said_of_a_token() {
     let signer = Signer::es256();
     for (status, body) in [

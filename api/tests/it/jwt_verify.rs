@@ -173,6 +173,15 @@ fn what_is_no_compact_token_is_refused_without_work() {
 }
 
 #[test]
+fn a_header_that_is_a_list_is_none() {
+    let signer = Signer::es256();
+    let keys = set(&[signer.jwk("")]);
+    let token = signer.token_with(&json!(["ES256"]), &claims());
+    let refused = check(&token, &keys).unwrap_err();
+    assert!(matches!(refused, JwtError::Malformed(_)), "{refused}");
+}
+
+#[test]
 fn critical_extensions_are_not_understood() {
     let signer = Signer::es256();
     let header = json!({ "alg": "ES256", "crit": ["b64"], "b64": false });
@@ -234,9 +243,16 @@ fn times_are_kept_to_the_second() {
         early_secs: 60,
         life_without_exp_secs: Some(150),
         start_before_exp_secs: Some(150),
+        may_be_timeless: false,
+    };
+    let timeless = Leeways {
+        may_be_timeless: true,
+        ..Leeways::default()
     };
     let strict = Leeways::default();
     for (leeways, changes, verdict) in [
+        (timeless, json!({ "exp": null, "iat": null }), Ok(())),
+        (timeless, json!({ "exp": NOW }), Err(JwtError::Expired)),
         (strict, json!({ "exp": NOW + 1 }), Ok(())),
         (strict, json!({ "exp": NOW }), Err(JwtError::Expired)),
         (strict, json!({ "exp": null }), Err(JwtError::NoExpiration)),

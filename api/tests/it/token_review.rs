@@ -61,8 +61,8 @@ async fn review(
 #[tokio::test]
 async fn asks_as_the_api_server_wants_to_be_asked() {
     let (outbound, reviewer) = setting(given());
-    let reviewed = review(&reviewer, "tok", at(0)).await.unwrap();
-    assert_eq!(reviewed.service_account, "front");
+    let account = review(&reviewer, "tok", at(0)).await.unwrap();
+    assert_eq!(account.service_account, "front");
     let sent = outbound.take_sent().remove(0);
     assert_eq!(
         sent.url,

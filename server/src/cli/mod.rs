@@ -26,6 +26,7 @@ mod mount;
 mod operator;
 mod output;
 mod path_help;
+mod pki;
 mod policy;
 mod policy_format;
 mod print;
@@ -97,6 +98,8 @@ enum Command {
     Operator(operator::Operator),
     Patch(data::Patch),
     PathHelp(path_help::PathHelp),
+    #[command(subcommand)]
+    Pki(pki::Pki),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
@@ -236,6 +239,7 @@ fn dispatch(command: Command, cli: &mut Cli<'_, '_>) -> Outcome {
         Command::Operator(operator) => operator.run(cli),
         Command::Patch(patch) => patch.run(cli),
         Command::PathHelp(path_help) => path_help.run(cli),
+        Command::Pki(pki) => pki.run(cli),
         Command::Policy(policy) => policy.run(cli),
         Command::Print(print) => print.run(cli),
         Command::Read(read) => read.run(cli),

@@ -80,6 +80,8 @@ pub(crate) struct DevSettings {
     pub(crate) token_home: Option<PathBuf>,
     /// Where keys and data survive; `None` for memory.
     pub(crate) directory: Option<PathBuf>,
+    /// Whether the store at `secret/` keeps versions.
+    pub(crate) kv_versions: bool,
     /// The certificate of the first listener is to be made at start.
     pub(crate) tls: Option<DevTls>,
 }
@@ -123,13 +125,11 @@ fn refuse_flags(args: &ServerArgs, report: &mut Report) {
             ));
         }
     }
-    if args.dev_kv_v1 {
-        report.general_error("-dev-kv-v1 is not supported: there is no key-value engine yet");
-    }
     if args.recovery {
         report.general_error("-recovery is not supported: there is no recovery mode");
     }
     for (given, flag) in [
+        (args.dev_kv_v1, "-dev-kv-v1"),
         (args.dev_storage_path.is_some(), "-dev-storage-path"),
         (args.dev_listen_address.is_some(), "-dev-listen-address"),
         (args.dev_root_token_id.is_some(), "-dev-root-token-id"),
@@ -395,6 +395,7 @@ fn dev(args: &ServerArgs, environment: &Environment) -> DevSettings {
             .then(|| environment.variable("HOME").map(PathBuf::from))
             .flatten(),
         directory: args.dev_storage_path.clone(),
+        kv_versions: !args.dev_kv_v1,
         tls: args.dev_tls.then(|| DevTls {
             directory: args.dev_tls_cert_dir.clone(),
         }),

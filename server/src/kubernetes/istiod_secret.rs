@@ -24,7 +24,7 @@ const KEY: &str = "tls.key";
 const ROOTS: &str = "ca.crt";
 
 /// The longest time without a look at the clock, which may be set.
-const LOOK_AGAIN: Duration = Duration::from_hours(1);
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 /// The Secret with this pair; the namespace of whoever applies it where none is given.
 pub(crate) fn secret(namespace: Option<&str>, name: &str, pair: &ServingPair) -> Secret {

@@ -25,9 +25,8 @@ pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
-    /// What the Lease looked like when it last changed, and when this process saw that: the clocks of others do not
-    /// count.
-    seen: Option<(LeaseSpec, Instant)>,
+    /// The version of the Lease when it last changed, and when this process saw that: the clocks of others do not count.
+    seen: Option<(String, Instant)>,
     held_since_renewal: Option<Instant>,
 }
 
@@ -89,7 +88,8 @@ impl Candidate {
             return self.outcome(created);
         };
         let spec = lease.spec.take().unwrap_or_default();
-        if !self.may_take(&spec) {
+        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        if !self.may_take(&spec, version) {
             return Ok(false);
         }
         // The version that was read makes it fail where another was faster.
@@ -101,19 +101,19 @@ impl Candidate {
         self.outcome(replaced)
     }
 
-    fn may_take(&mut self, spec: &LeaseSpec) -> bool {
+    fn may_take(&mut self, spec: &LeaseSpec, version: String) -> bool {
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == self.identity {
             return true;
         }
         match &self.seen {
-            Some((seen, at)) if seen == spec => {
+            Some((seen, at)) if *seen == version => {
                 let secs = spec.lease_duration_seconds.unwrap_or_default();
                 let duration = Duration::from_secs(u64::try_from(secs).unwrap_or_default());
                 at.elapsed() > duration
             }
             _ => {
-                self.seen = Some((spec.clone(), Instant::now()));
+                self.seen = Some((version, Instant::now()));
                 false
             }
         }

@@ -8,6 +8,7 @@ mod dev;
 mod fake_kubernetes;
 mod http;
 mod kubernetes;
+mod kubernetes_login;
 mod lifecycle;
 mod support;
 mod tls;

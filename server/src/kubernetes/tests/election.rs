@@ -66,7 +66,7 @@ async fn a_replica_whose_lease_was_taken_stops_acting() {
     });
     stage.pass(Duration::from_secs(10)).await;
     stage.cluster.delete("configmaps", ISTIO, MAP);
-    stage.pass(Duration::from_mins(30)).await;
+    stage.pass(Duration::from_mins(5)).await;
     assert_eq!(stage.published(ISTIO), None);
     assert_eq!(stage.holder(), "somebody");
 }
@@ -81,7 +81,7 @@ async fn a_replica_that_cannot_renew_stops_acting_before_others_may_begin() {
         .refuse(|request| (request.resource == "leases").then_some(500));
     stage.pass(Duration::from_secs(14)).await;
     stage.cluster.delete("configmaps", ISTIO, MAP);
-    stage.pass(Duration::from_mins(30)).await;
+    stage.pass(Duration::from_mins(5)).await;
     assert_eq!(stage.published(ISTIO), None);
     stage.cluster.refuse(|_| None);
     stage.until_published(ISTIO, &stage.roots().await).await;

@@ -60,7 +60,7 @@ async fn is_renewed_at_half_of_its_life_with_a_new_key() {
     let _replica = stage.replica();
     let first = until_secret(&stage, "the Secret is made", |_| true).await;
     stage.clock.advance_secs(11 * 3600);
-    stage.pass(Duration::from_hours(2)).await;
+    stage.pass(Duration::from_mins(12)).await;
     assert_eq!(secret(&stage).unwrap(), first);
     stage.clock.advance_secs(2 * 3600);
     let second = until_secret(&stage, "it is renewed", |found| *found != first).await;
@@ -80,7 +80,7 @@ async fn is_renewed_as_long_before_its_end_as_was_configured() {
     let _replica = stage.replica();
     let first = until_secret(&stage, "the Secret is made", |_| true).await;
     stage.clock.advance_secs(7 * 3600);
-    stage.pass(Duration::from_hours(2)).await;
+    stage.pass(Duration::from_mins(12)).await;
     assert_eq!(secret(&stage).unwrap(), first);
     stage.clock.advance_secs(3600);
     until_secret(&stage, "it is renewed", |found| *found != first).await;
@@ -188,6 +188,6 @@ async fn what_does_not_serve_is_not_written() {
         "allowed_uri_sans": "spiffe://*"});
     stage.write("pki/roles/istiod", narrow).await;
     let _replica = stage.replica();
-    stage.pass(Duration::from_hours(1)).await;
+    stage.pass(Duration::from_mins(10)).await;
     assert!(stage.cluster.writes("secrets").is_empty());
 }

@@ -1,6 +1,5 @@
 //! The controller against an API server in memory, in virtual time.
 
-#[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../../../tests/support/fake_kubernetes.rs"]
 pub(super) mod fake_kubernetes;
 

@@ -1,5 +1,9 @@
 //! `kv`: the simple store of secrets, in both of its versions.
 
+mod metadata;
+mod patch;
+mod versions;
+
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -25,9 +29,16 @@ use crate::cli::ui::{Outcome, Stop};
 #[command(verbatim_doc_comment)]
 pub(crate) enum Kv {
     Delete(Delete),
+    Destroy(versions::Destroy),
+    EnableVersioning(versions::EnableVersioning),
     Get(Get),
     List(List),
+    #[command(subcommand)]
+    Metadata(metadata::Metadata),
+    Patch(patch::Patch),
     Put(Put),
+    Rollback(versions::Rollback),
+    Undelete(versions::Undelete),
 }
 
 /// Delete a secret, or its newest version
@@ -41,6 +52,9 @@ pub(crate) struct Delete {
     /// Path of the store; KEY is then relative to it.
     #[arg(long)]
     mount: Option<String>,
+    /// Versions to delete instead of the newest, separated by commas.
+    #[arg(long, value_name = "string", value_delimiter = ',')]
+    versions: Vec<String>,
     #[arg(value_name = "KEY", num_args = 0..)]
     arguments: Vec<String>,
 }
@@ -118,9 +132,15 @@ impl Kv {
     pub(crate) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
         match self {
             Self::Delete(delete) => delete.run(cli),
+            Self::Destroy(destroy) => destroy.run(cli),
+            Self::EnableVersioning(enable) => enable.run(cli),
             Self::Get(get) => get.run(cli),
             Self::List(list) => list.run(cli),
+            Self::Metadata(metadata) => metadata.run(cli),
+            Self::Patch(patch) => patch.run(cli),
             Self::Put(put) => put.run(cli),
+            Self::Rollback(rollback) => rollback.run(cli),
+            Self::Undelete(undelete) => undelete.run(cli),
         }
     }
 }
@@ -129,9 +149,16 @@ impl Delete {
     fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
         let key = one_argument(&self.arguments)?;
         let client = cli.client(&self.http)?;
-        let path = Location::find(cli, &self.http, self.mount.as_deref(), key)?.path("data");
+        let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
+        let path = location.path("data");
+        let call = if self.versions.is_empty() || !location.versioned {
+            Call::delete(&path)
+        } else {
+            let body = json!({ "versions": self.versions });
+            Call::put(location.path("delete"), &body)
+        };
         client
-            .send(&Call::delete(&path))
+            .send(&call)
             .map_err(|error| error.stop(format!("Error deleting {path}")))?;
         cli.ui
             .line(format!("Success! Data deleted (if it existed) at: {path}"));
@@ -172,14 +199,14 @@ impl Get {
         if format != Format::Table {
             return print_structured(cli.ui, format, &secret);
         }
-        print_path(cli, &path);
+        print_path(cli, "Secret Path", &path);
         print_titled(
             cli,
             "Metadata",
             secret.field("metadata").and_then(Value::as_object),
         );
+        cli.ui.line("");
         if data.is_some() {
-            cli.ui.line("");
             print_titled(cli, "Data", data);
         }
         Ok(())
@@ -227,16 +254,7 @@ impl Put {
         let secret = client
             .secret(&call)
             .map_err(|error| error.stop(format!("Error writing data to {path}")))?;
-        if let Some(secret) = &secret
-            && format == Format::Table
-            && self.field.field.is_none()
-        {
-            print_path(cli, &path);
-            print_titled(cli, "Metadata", secret.data.as_ref());
-            return Ok(());
-        }
-        let success = format!("Success! Data written to: {path}");
-        cli.print_or(format, &self.field, secret.as_ref(), &success)
+        print_written(cli, format, &self.field, &path, secret.as_ref())
     }
 
     fn call(&self, location: &Location, path: &str, fields: &Map<String, Value>) -> Call {
@@ -308,8 +326,28 @@ fn ask(client: &Client, path: &str) -> Result<Option<(String, bool)>, Stop> {
     }))
 }
 
-fn print_path(cli: &mut Cli<'_, '_>, path: &str) {
-    cli.ui.line(framed("Secret Path", path.chars().count()));
+/// What became of a version that was written.
+fn print_written(
+    cli: &mut Cli<'_, '_>,
+    format: Format,
+    field: &FieldFlag,
+    path: &str,
+    secret: Option<&Secret>,
+) -> Outcome {
+    if let Some(secret) = secret
+        && format == Format::Table
+        && field.field.is_none()
+    {
+        print_path(cli, "Secret Path", path);
+        print_titled(cli, "Metadata", secret.data.as_ref());
+        return Ok(());
+    }
+    let success = format!("Success! Data written to: {path}");
+    cli.print_or(format, field, secret, &success)
+}
+
+fn print_path(cli: &mut Cli<'_, '_>, title: &str, path: &str) {
+    cli.ui.line(framed(title, path.chars().count()));
     cli.ui.line(format!("{path}\n"));
 }
 
