@@ -55,7 +55,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -66,14 +66,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     let home = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let against = if arguments.record {
         "openbao"
     } else {
         &arguments.against
     };
-    let target = target(against, &arguments)?;
+    let target = target(against, arguments)?;
     // The exceptions are Signet's; the reference must behave as recorded.
     let exceptions = match target {
         Target::OpenBao(_) => Exceptions::default(),
@@ -98,9 +98,9 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         tallies.push(run.hvac()?);
     }
     if with_names && matches!(target, Target::Signet(_)) {
-        tallies.push(match self::target("openbao", &arguments) {
+        tallies.push(match self::target("openbao", arguments) {
             Ok(theirs) => {
-                let Arguments { rounds, seed, .. } = arguments;
+                let (rounds, seed) = (arguments.rounds, arguments.seed);
                 names::play(&target, &theirs, &mut run.ports, rounds, seed, &mut run.out)?
             }
             Err(reason) => {
