@@ -101,7 +101,7 @@ pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mou
         (true, "kubernetes") => Ok(mounted(crate::auth::kubernetes::Kubernetes::open(env))),
         (true, "oidc") => Ok(mounted(crate::auth::jwt::Oidc::open(env))),
         (true, "cert") => Ok(mounted(crate::auth::cert::CertAuth::open(env))),
-        (true, "userpass") => Ok(mounted(crate::auth::userpass::UserPass::open(env))),
+        (true, "userpass") => Ok(mounted(crate::auth::userpass::UserPass::open(&env))),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(

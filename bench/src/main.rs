@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! cargo run --release -p signet-bench -- [--seconds N] [--signet PATH] [--bao PATH] [scenario...]
+//! cargo run --release -p signet-bench -- [--certificates 1000,100000] pki-scale
 //! ```
 
 mod client;
+mod scale;
 mod scenario;
 mod server;
 
@@ -23,6 +25,8 @@ struct Options {
     signet: PathBuf,
     bao: PathBuf,
     scenarios: Vec<String>,
+    /// At how many certificates `pki-scale` measures.
+    certificates: Vec<usize>,
 }
 
 /// What one server did in one scenario.
@@ -48,6 +52,12 @@ async fn main() -> ExitCode {
 
 async fn run(out: &mut impl std::io::Write) -> Result<(), Error> {
     let options = options()?;
+    if options.scenarios.iter().any(|name| name == scale::NAME) {
+        scale::run(&options.signet, &options.certificates, out).await?;
+        if options.scenarios.len() == 1 {
+            return Ok(());
+        }
+    }
     let chosen: Vec<&Scenario> = SCENARIOS
         .iter()
         .filter(|scenario| {
@@ -56,7 +66,8 @@ async fn run(out: &mut impl std::io::Write) -> Result<(), Error> {
         .collect();
     if chosen.is_empty() {
         let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        return Err(format!("no such scenario; there are {}", names.join(", ")).into());
+        let names = names.join(", ");
+        return Err(format!("no such scenario; there are {names}, {}", scale::NAME).into());
     }
     writeln!(
         out,
@@ -134,6 +145,7 @@ fn options() -> Result<Options, Error> {
         signet: "target/release/signet".into(),
         bao: ".cache/venv/bin/bao".into(),
         scenarios: Vec::new(),
+        certificates: vec![1_000, 100_000],
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -141,6 +153,11 @@ fn options() -> Result<Options, Error> {
         match argument.as_str() {
             "--seconds" => options.seconds = value()?.parse()?,
             "--signet" => options.signet = value()?.into(),
+            "--certificates" => {
+                let sizes = value()?;
+                let sizes = sizes.split(',').map(str::parse);
+                options.certificates = sizes.collect::<Result<_, _>>()?;
+            }
             "--bao" => options.bao = value()?.into(),
             name if !name.starts_with('-') => options.scenarios.push(name.to_owned()),
             other => return Err(format!("unknown option {other}").into()),

@@ -65,7 +65,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     let home = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut out = io::stdout().lock();
     let areas = cases::areas(&home)?;
@@ -88,7 +88,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     if arguments.record {
         chosen.retain(|suite| matches!(suite, Suite::Cases(_)));
     }
-    let target = target(&arguments)?;
+    let target = target(arguments)?;
     // The exceptions are Signet's; the reference must behave as recorded.
     let exceptions = match target {
         Target::OpenBao(_) => Exceptions::default(),
@@ -110,7 +110,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         let mut tally = match suite {
             Suite::Cases(area) => run.area(area)?,
             Suite::Program(program) => run.program(program)?,
-            Suite::Names => names(&mut run, &arguments)?,
+            Suite::Names => names(&mut run, arguments)?,
         };
         tally.seconds = started.elapsed().as_secs();
         tallies.push(tally);

@@ -194,12 +194,15 @@ fn request(random: &mut Random) -> Value {
     for (field, values, one_in) in [
         ("uri_sans", &URIS[..], 4),
         ("ip_sans", &ADDRESSES[..], 4),
-        ("other_sans", &OTHERS[..], 8),
         ("user_ids", &USERS[..], 8),
     ] {
         if random.one_in(one_in) {
             put(&mut request, field, random.some(values, 2).into());
         }
+    }
+    if random.one_in(8) {
+        // The reference names any one of several that are not allowed.
+        put(&mut request, "other_sans", random.pick(&OTHERS).into());
     }
     if random.one_in(8) {
         let serial = random.pick(&SERIALS);
@@ -335,7 +338,7 @@ const URIS: [&str; 6] = [
     "spiffe://other/ns/a",
     "https://example.com/x?y=z",
     "urn:uuid:0cd8cea9-5781-86a5-03d6-736a57348dd0",
-    "SPIFFE://td/ns/a",
+    "spiffe://td/ns/A",
 ];
 const NETWORKS: [&str; 4] = ["10.0.0.0/8", "192.168.1.0/24", "fd00::/8", "0.0.0.0/0"];
 const ADDRESSES: [&str; 7] = [

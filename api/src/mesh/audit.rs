@@ -28,7 +28,9 @@ pub(super) fn request(
             data.insert(name.into(), value.into());
         }
     };
-    put("csr", &call.csr);
+    if context.core.audit.is_enabled() {
+        put("csr", &call.csr);
+    }
     put("cluster_id", &call.cluster_id);
     put(
         "impersonated_identity",
@@ -59,7 +61,10 @@ pub(super) fn request(
 }
 
 /// Who it turned out to be, beside what was sent.
-pub(super) fn with_caller(request: Request, caller: &Caller) -> Request {
+pub(super) fn with_caller(context: &Context, request: Request, caller: &Caller) -> Request {
+    if !context.core.audit.is_enabled() {
+        return request;
+    }
     let mut data = request.call.data.clone();
     data.insert("identity".into(), caller.identity.to_string().into());
     data.insert("proof".into(), caller.proof.name().into());

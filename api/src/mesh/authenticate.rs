@@ -67,7 +67,6 @@ pub enum TokenVerdict {
     Refused(String),
     /// Nobody can say now; no other authenticator is to be asked instead.
     Unavailable(String),
-    Overloaded(String),
 }
 
 /// What a token says of who holds it.
@@ -144,9 +143,6 @@ async fn by_token(context: &Context, token: &str, cluster_id: &str) -> Result<Ca
                 tracing::warn!(authenticator = name, %reason, "tokens cannot be judged");
                 let text = "the token cannot be checked now".to_owned();
                 return Err(MeshError::Unavailable(text));
-            }
-            TokenVerdict::Overloaded(reason) => {
-                return Err(MeshError::Overloaded(format!("{name}: {reason}")));
             }
         }
     }

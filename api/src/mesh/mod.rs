@@ -140,7 +140,7 @@ impl Mesh {
                 return Err(error);
             }
         };
-        let request = audit::with_caller(request, &caller);
+        let request = audit::with_caller(&context, request, &caller);
         audit::accepted(&context, &request, &caller).await?;
         let issued = self.issue(&context, &authority, &caller, &call).await;
         audit::answered(&context, &request, &caller, issued.as_ref()).await?;

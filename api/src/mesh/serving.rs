@@ -23,7 +23,6 @@ pub struct ServingCertificate {
     pub chain: Vec<Vec<u8>>,
     /// PKCS #8.
     pub key: Zeroizing<Vec<u8>>,
-    pub not_after: Timestamp,
     /// When two thirds of its life are over.
     pub renew_at: Timestamp,
 }
@@ -69,7 +68,6 @@ impl Mesh {
             basis,
             chain: pair.chain,
             key: pair.key,
-            not_after: Timestamp::from_secs(end),
             renew_at: Timestamp::from_secs(begin.saturating_add(life / 3 * 2)),
         })
     }

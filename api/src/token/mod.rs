@@ -5,7 +5,6 @@ mod create;
 mod given;
 mod life;
 mod revoke;
-mod settings;
 mod store;
 
 use std::collections::BTreeMap;
@@ -21,8 +20,6 @@ pub(crate) use create::BATCH_USES;
 pub use create::{NewToken, auth_of};
 pub use given::GivenToken;
 pub use life::{Life, Terms, ttl_capped};
-pub(crate) use settings::role_params;
-pub use settings::{TokenParams, TokenSettings};
 pub use store::TokenStore;
 
 /// How a token is kept.

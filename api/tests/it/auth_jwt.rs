@@ -474,6 +474,10 @@ async fn roles_that_are_wrong_are_refused() {
              '\"768h0m0s\"'",
         ),
         (
+            json!({ "ttl": "2h", "token_max_ttl": "1h" }),
+            "ttl should not be greater than max ttl",
+        ),
+        (
             json!({ "token_type": "zz" }),
             "invalid 'token_type' value \"zz\"",
         ),

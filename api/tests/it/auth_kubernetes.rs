@@ -464,6 +464,10 @@ async fn roles_are_checked_and_read_as_clients_compare_them() {
             "token period of '\"9999h0m0s\"' is greater than the backend's maximum lease TTL of \
              '\"768h0m0s\"'",
         ),
+        (
+            json!({ "ttl": "2h", "token_max_ttl": "1h" }),
+            "token ttl should not be greater than token max ttl",
+        ),
     ] {
         refused(&server.write(ROOT, path, role(changes)).await, 400, text);
     }

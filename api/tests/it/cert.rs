@@ -403,6 +403,9 @@ async fn roles_are_written_read_and_listed() {
     assert_eq!(data["display_name"], "shown");
     assert_eq!(data["allowed_names"], json!(["a", "b"]));
     assert_eq!(data["allowed_dns_sans"], Value::Null);
+    let short = json!({"ttl": "2h", "token_max_ttl": "1h"});
+    let answer = pki.server.write(ROOT, "auth/cert/certs/web", short).await;
+    assert_refused(&answer, "ttl should be shorter than max_ttl");
     let (_, body) = pki.server.list(ROOT, "auth/cert/certs").await;
     assert_eq!(body["data"]["keys"], json!(["web"]));
     trust(&pki, "web", json!({"display_name": ""})).await;
@@ -416,4 +419,25 @@ async fn a_login_from_a_forbidden_address_gets_nothing() {
     trust(&pki, "web", json!({"token_bound_cidrs": "10.0.0.0/8"})).await;
     let answer = login(&pki, &[&client(&pki, "a").await]).await;
     assert_eq!((answer.0, error(&answer)), (403, "permission denied"));
+}
+
+#[tokio::test]
+async fn a_role_may_ask_for_more_time_than_the_mount_gives_and_is_warned() {
+    let pki = pki().await;
+    let long = json!({
+        "certificate": pki.root, "lease": 35_000_000, "token_max_ttl": 36_000_000,
+        "period": 35_500_000,
+    });
+    let (status, body) = pki.server.write(ROOT, "auth/cert/certs/web", long).await;
+    assert_eq!(status, 200, "{body}");
+    let default = "current mount/system default of 2764800 seconds";
+    assert_eq!(
+        body["warnings"],
+        json!([
+            format!("Given ttl of 35000000 seconds is greater than {default}"),
+            format!("Given max_ttl of 36000000 seconds is greater than {default}"),
+            "Given period of 35500000 seconds is greater than the backend's maximum TTL of 2764800 \
+             seconds",
+        ])
+    );
 }

@@ -160,6 +160,28 @@ async fn a_user_needs_a_password() {
 }
 
 #[tokio::test]
+async fn what_the_mount_bounds_is_kept_and_bounded_at_the_login() {
+    let server = server().await;
+    let long = json!({"token_period": "9999h", "token_max_ttl": "9999h", "ttl": "2h"});
+    let answer = server.write(ROOT, "auth/userpass/users/alice", long).await;
+    assert_eq!(answer.0, 204, "{answer:?}");
+    let (_, body) = login(&server, "alice", "hunter2").await;
+    assert_eq!(body["auth"]["lease_duration"], 768 * 3600);
+    let unknown = json!({"period": 60, "num_uses": 1});
+    let answer = server
+        .write(ROOT, "auth/userpass/users/alice", unknown)
+        .await;
+    assert_eq!(answer.0, 204, "{answer:?}");
+    let (_, body) = server.read(ROOT, "auth/userpass/users/alice").await;
+    let data = &body["data"];
+    assert_eq!(
+        (&data["token_period"], &data["token_num_uses"]),
+        (&json!(9999 * 3600), &json!(0)),
+        "this method has no old names of these"
+    );
+}
+
+#[tokio::test]
 async fn passwords_and_policies_can_be_changed_alone() {
     let server = server().await;
     let path = "auth/userpass/users/alice/password";
@@ -169,8 +191,10 @@ async fn passwords_and_policies_can_be_changed_alone() {
     );
     assert_refused(&server, "alice", "hunter2").await;
     let path = "auth/userpass/users/alice/policies";
-    let policies = json!({"token_policies": "z", "token_ttl": "1h"});
+    let policies = json!({"token_policies": "Z, z", "token_ttl": "1h"});
     assert_eq!(server.write(ROOT, path, policies).await.0, 204);
+    let (_, body) = server.read(ROOT, "auth/userpass/users/alice").await;
+    assert_eq!(body["data"]["token_policies"], json!(["z"]));
     let (_, body) = login(&server, "alice", "new").await;
     assert_eq!(body["auth"]["policies"], json!(["default", "z"]));
     assert_eq!(

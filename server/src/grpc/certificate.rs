@@ -28,14 +28,14 @@ impl ServingKey {
         let names = vec!["signet-not-ready.invalid".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).map_err(failed)?;
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let pair = certified(vec![made.cert.der().clone()], key.into())?;
+        let pair = certified(vec![made.cert.der().clone()], &key.into())?;
         Ok(Self(ArcSwap::from_pointee(pair)))
     }
 
     fn install(&self, certificate: &ServingCertificate) -> Result<(), rustls::Error> {
         let chain = certificate.chain.iter().cloned();
         let key = PrivatePkcs8KeyDer::from(certificate.key.to_vec());
-        let pair = certified(chain.map(CertificateDer::from).collect(), key.into())?;
+        let pair = certified(chain.map(CertificateDer::from).collect(), &key.into())?;
         self.0.store(Arc::new(pair));
         Ok(())
     }
@@ -49,9 +49,9 @@ impl ResolvesServerCert for ServingKey {
 
 fn certified(
     chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    key: &PrivateKeyDer<'_>,
 ) -> Result<CertifiedKey, rustls::Error> {
-    Ok(CertifiedKey::new(chain, any_supported_type(&key)?))
+    Ok(CertifiedKey::new(chain, any_supported_type(key)?))
 }
 
 /// Keeps certificate and health up to date until `stop` turns true.
@@ -123,12 +123,11 @@ impl Keeper {
                 }
             }
         }
-        match &self.installed {
-            Some(_) => self.ready().await,
-            None => {
-                let reason = "the listener has no certificate yet".to_owned();
-                self.not_ready(reason).await;
-            }
+        if self.installed.is_some() {
+            self.ready().await;
+        } else {
+            let reason = "the listener has no certificate yet".to_owned();
+            self.not_ready(reason).await;
         }
     }
 

@@ -58,16 +58,15 @@ pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Rece
                 continue;
             }
         };
-        let (place, is_reserve) = match door.connections.enter() {
-            Some(place) => (place, false),
-            None => {
-                door.mesh.node().metrics.mesh.connection_refused();
-                match reserve.enter() {
-                    Some(place) => (place, true),
-                    // The client sees a closed connection, and comes back.
-                    None => continue,
-                }
-            }
+        let (place, is_reserve) = if let Some(place) = door.connections.enter() {
+            (place, false)
+        } else {
+            door.mesh.node().metrics.mesh.connection_refused();
+            // Without one of these either, the client sees a closed connection, and comes back.
+            let Some(place) = reserve.enter() else {
+                continue;
+            };
+            (place, true)
         };
         let _ = stream.set_nodelay(true);
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -108,7 +107,6 @@ impl Conversation {
             }
         };
         let shaken = timeout(HANDSHAKE_LIMIT, handshake).await.ok().flatten();
-        // Who negotiated nothing may still speak HTTP/2.
         let Some(stream) = shaken else {
             return self.door.mesh.node().metrics.mesh.handshake_failed();
         };

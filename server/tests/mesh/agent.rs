@@ -216,7 +216,7 @@ pub(crate) fn ztunnel_csr(uri: &str, key: &KeyPair) -> String {
     params(uri).serialize_request(key).unwrap().pem().unwrap()
 }
 
-/// As of a sidecar: a subject of one organization, which is an empty PrintableString.
+/// As of a sidecar: a subject of one organization, which is an empty `PrintableString`.
 pub(crate) fn sidecar_csr(uri: &str, key: &KeyPair) -> String {
     let mut params = params(uri);
     let nobody = DnValue::PrintableString("".try_into().unwrap());

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::agent::{Agent, Ask, call, code, p256, ztunnel_csr};
 use crate::answer::Answer;
 use crate::fixture::{AUTHENTICATORS, Mesh, WEB};
-use crate::tokens::{Issuer, encode, now_secs};
+use crate::tokens::{Issuer, claims, encode, now_secs};
 
 const NOBODY: (Code, &str) = (Code::Unauthenticated, "request authenticate failure");
 const NOT_FOR_HIM: (Code, &str) = (
@@ -36,9 +36,9 @@ async fn tokens_that_prove_nothing_are_refused_alike() {
     let agent = Agent::new(&mesh);
     let csr = ztunnel_csr(WEB, &p256());
     let issuer = &mesh.issuer;
-    let good = issuer.claims("web", "front");
+    let good = claims("web", "front");
     let now = now_secs();
-    let claims = |edit: fn(&mut Value)| issuer.token(&edited(&good, edit));
+    let saying = |edit: fn(&mut Value)| issuer.token(&edited(&good, edit));
     let at =
         |name: &str, secs: i64| issuer.token(&edited(&good, |claims| claims[name] = json!(secs)));
     let message = |header: &Value| {
@@ -61,28 +61,28 @@ async fn tokens_that_prove_nothing_are_refused_alike() {
         ("expired", at("exp", now - 5)),
         ("not valid yet", at("nbf", now + 120)),
         ("from the future", at("iat", now + 120)),
-        ("for somebody else", claims(|c| c["aud"] = json!(["vault"]))),
+        ("for somebody else", saying(|c| c["aud"] = json!(["vault"]))),
         (
             "for nobody",
-            claims(|c| drop(c.as_object_mut().unwrap().remove("aud"))),
+            saying(|c| drop(c.as_object_mut().unwrap().remove("aud"))),
         ),
         (
             "without an end",
-            claims(|c| drop(c.as_object_mut().unwrap().remove("exp"))),
+            saying(|c| drop(c.as_object_mut().unwrap().remove("exp"))),
         ),
         (
             "of another issuer",
-            claims(|c| c["iss"] = json!("https://evil")),
+            saying(|c| c["iss"] = json!("https://evil")),
         ),
-        ("of a user", claims(|c| c["sub"] = json!("alice"))),
-        ("of a node", claims(|c| c["sub"] = json!("system:node:a"))),
+        ("of a user", saying(|c| c["sub"] = json!("alice"))),
+        ("of a node", saying(|c| c["sub"] = json!("system:node:a"))),
         (
             "of five parts",
-            claims(|c| c["sub"] = json!("system:serviceaccount:web:front:x")),
+            saying(|c| c["sub"] = json!("system:serviceaccount:web:front:x")),
         ),
         (
             "that contradicts itself",
-            claims(|c| c["kubernetes.io"]["namespace"] = json!("prod")),
+            saying(|c| c["kubernetes.io"]["namespace"] = json!("prod")),
         ),
         (
             "with an unknown key",
@@ -267,7 +267,7 @@ fn self_signed(key: &KeyPair) -> String {
 async fn a_nodes_proxy_asks_for_the_pods_of_its_node() {
     let mesh = Mesh::start("trusted_node_accounts = [\"istio-system/ztunnel\"]").await;
     let agent = Agent::ztunnel(&mesh);
-    let proxy = mesh.issuer.claims("istio-system", "ztunnel");
+    let proxy = claims("istio-system", "ztunnel");
     let csr = ztunnel_csr(WEB, &p256());
     let as_proxy = |claims: &Value| Ask::new(&csr).token(&mesh.issuer.token(claims));
     let elements = agent.ask(&as_proxy(&proxy).on_behalf_of(WEB)).await;
@@ -277,15 +277,15 @@ async fn a_nodes_proxy_asks_for_the_pods_of_its_node() {
     Answer::check(agent.ask(&for_itself).await.unwrap(), own);
 
     let elsewhere = edited(&proxy, |c| {
-        c["kubernetes.io"]["node"]["name"] = json!("node-b")
+        c["kubernetes.io"]["node"]["name"] = json!("node-b");
     });
     let nowhere = edited(&proxy, |c| {
-        drop(c["kubernetes.io"].as_object_mut().unwrap().remove("node"))
+        drop(c["kubernetes.io"].as_object_mut().unwrap().remove("node"));
     });
     let no_pod = edited(&proxy, |c| {
-        drop(c["kubernetes.io"].as_object_mut().unwrap().remove("pod"))
+        drop(c["kubernetes.io"].as_object_mut().unwrap().remove("pod"));
     });
-    let workload = mesh.issuer.claims("web", "back");
+    let workload = claims("web", "back");
     for (what, claims, wanted) in [
         ("on another node", &elsewhere, WEB),
         ("on a node that nobody knows", &nowhere, WEB),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::support::{ROOT, Scratch, Server, free_address};
-use crate::tokens::Issuer;
+use crate::tokens::{Issuer, claims};
 
 pub(crate) const ISTIOD: &str = "istiod.istio-system.svc";
 pub(crate) const WEB: &str = "spiffe://cluster.local/ns/web/sa/front";
@@ -131,7 +131,7 @@ impl Mesh {
 
     /// A good token of the service account.
     pub(crate) fn token(&self, namespace: &str, account: &str) -> String {
-        self.issuer.token(&self.issuer.claims(namespace, account))
+        self.issuer.token(&claims(namespace, account))
     }
 
     pub(crate) async fn wait_until_ready(&self) {
@@ -159,6 +159,7 @@ pub(crate) const AUTHENTICATORS: &str = "authenticator \"jwks\" {\n  file = \"JW
 /// Settings that name no authenticator get the usual ones.
 fn config(scratch: &Scratch, address: SocketAddr, issuer: &Issuer, settings: &str) -> String {
     scratch.write("jwks.json", &issuer.jwks().to_string());
+    scratch.write("reviewer", "reviewer");
     let authenticators = if settings.contains("authenticator") {
         ""
     } else {

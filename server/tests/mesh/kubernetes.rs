@@ -135,12 +135,6 @@ fn with(pointer: &str, value: Value) -> Value {
     status
 }
 
-async fn mesh(authenticators: &str) -> Mesh {
-    let mesh = Mesh::start(authenticators).await;
-    mesh.server.scratch.write("reviewer", "reviewer\n");
-    mesh
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_says_whose_a_token_is() {
     let group = json!(["system:authenticated"]);
@@ -157,7 +151,7 @@ async fn the_api_server_says_whose_a_token_is() {
         ),
     ]))
     .await;
-    let mesh = mesh(&api.authenticator("")).await;
+    let mesh = Mesh::start(&api.authenticator("")).await;
     let agent = Agent::new(&mesh);
     let ask = Ask::new(&ztunnel_csr(WEB, &p256()));
     for cluster in ["", "Kubernetes"] {
@@ -190,7 +184,7 @@ async fn each_cluster_has_its_api_server() {
         east.authenticator("cluster_id = \"east\""),
         west.authenticator("cluster_id = \"west\"")
     );
-    let mesh = mesh(&both).await;
+    let mesh = Mesh::start(&both).await;
     let agent = Agent::new(&mesh);
     let ask = Ask::new(&ztunnel_csr(WEB, &p256()));
     for (token, cluster, expected) in [
@@ -212,7 +206,7 @@ async fn an_api_server_that_does_not_answer_makes_nobody_a_stranger() {
     let address = crate::support::free_address();
     let unreachable = authenticator(address, "");
     let jwks = crate::fixture::AUTHENTICATORS;
-    let mesh = mesh(&format!("{unreachable}{jwks}")).await;
+    let mesh = Mesh::start(&format!("{unreachable}{jwks}")).await;
     let agent = Agent::new(&mesh);
     let csr = ztunnel_csr(WEB, &p256());
     // Also for one that another authenticator would have taken.
@@ -226,7 +220,7 @@ async fn an_api_server_that_does_not_answer_makes_nobody_a_stranger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_not_ask_makes_nobody_a_stranger() {
     let api = ApiServer::start(HashMap::from([("good", good())])).await;
-    let mesh = mesh(&api.authenticator("")).await;
+    let mesh = Mesh::start(&api.authenticator("")).await;
     let agent = Agent::new(&mesh);
     let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token("good");
     mesh.server.scratch.write("reviewer", "revoked");
@@ -234,14 +228,14 @@ async fn a_server_that_may_not_ask_makes_nobody_a_stranger() {
     std::fs::remove_file(mesh.server.scratch.path("reviewer")).unwrap();
     assert_eq!(code(agent.ask(&ask).await).0, Code::Unavailable);
     // The file is read for each use.
-    mesh.server.scratch.write("reviewer", "reviewer");
+    mesh.server.scratch.write("reviewer", "reviewer\n");
     Answer::check(agent.ask(&ask).await.unwrap(), WEB);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_token_is_asked_about_once_for_many_calls() {
     let api = ApiServer::start(HashMap::from([("good", good())])).await;
-    let mesh = mesh(&api.authenticator("")).await;
+    let mesh = Mesh::start(&api.authenticator("")).await;
     let agent = Arc::new(Agent::new(&mesh));
     let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token("good");
     Answer::check(agent.ask(&ask).await.unwrap(), WEB);
@@ -289,7 +283,7 @@ async fn a_nodes_proxy_asks_for_the_pods_that_the_api_server_has_on_its_node() {
     let known = HashMap::from([("proxy's", proxy()), ("deleted", deleted), ("good", good())]);
     let api = ApiServer::start(known).await;
     let trusted = "trusted_node_accounts = [\"istio-system/ztunnel\"]\n";
-    let mesh = mesh(&format!("{trusted}{}", api.authenticator(""))).await;
+    let mesh = Mesh::start(&format!("{trusted}{}", api.authenticator(""))).await;
     let agent = Agent::ztunnel(&mesh);
     let back = "spiffe://cluster.local/ns/web/sa/back";
     let ask = |token: &str, wanted: &str| {
@@ -322,7 +316,7 @@ async fn a_nodes_proxy_asks_for_the_pods_that_the_api_server_has_on_its_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_hangs_is_not_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mesh = mesh(&authenticator(listener.local_addr().unwrap(), "")).await;
+    let mesh = Mesh::start(&authenticator(listener.local_addr().unwrap(), "")).await;
     let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token("any");
     let (refused, text) = code(Agent::new(&mesh).ask(&ask).await);
     assert_eq!(refused, Code::Unavailable, "{text}");

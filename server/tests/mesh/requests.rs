@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, SanType,
@@ -141,13 +142,11 @@ async fn a_request_that_is_no_good_csr_is_an_invalid_argument() {
     let good = ztunnel_csr(WEB, &p256());
     let der = |text: &str| {
         let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-        use base64::Engine as _;
         base64::prelude::BASE64_STANDARD
             .decode(body.trim())
             .unwrap()
     };
     let encode = |der: &[u8]| {
-        use base64::Engine as _;
         let body = base64::prelude::BASE64_STANDARD.encode(der);
         format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n")
     };
@@ -276,8 +275,8 @@ async fn what_is_too_long_is_refused() {
     let agent = Agent::new(&mesh);
     let good = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
     let mut wordy = good.clone();
-    let words = Kind::StringValue("x".repeat(9_000));
-    wordy.metadata.insert("Words".into(), words);
+    let long = Kind::StringValue("x".repeat(9_000));
+    wordy.metadata.insert("Words".into(), long);
     assert_eq!(code(agent.ask(&wordy).await).0, Code::InvalidArgument);
     let mut headers = good.clone();
     for _ in 0..1000 {

@@ -16,24 +16,6 @@ impl Issuer {
         Self { key }
     }
 
-    /// What a projected token says, for a pod called `<account>-1` on `node-a`.
-    pub(crate) fn claims(&self, namespace: &str, account: &str) -> Value {
-        let now = now_secs();
-        json!({
-            "iss": "https://kubernetes.default.svc",
-            "sub": format!("system:serviceaccount:{namespace}:{account}"),
-            "aud": ["istio-ca"],
-            "iat": now, "nbf": now, "exp": now + 43_200,
-            "jti": "0f7a1a3e-5a5b-4c55-9a0d-1c2d3e4f5a6b",
-            "kubernetes.io": {
-                "namespace": namespace,
-                "serviceaccount": {"name": account, "uid": "sa-uid"},
-                "pod": {"name": format!("{account}-1"), "uid": "pod-uid"},
-                "node": {"name": "node-a", "uid": "node-uid"},
-            },
-        })
-    }
-
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.token_with(&json!({"alg": "ES256", "kid": "one", "typ": "JWT"}), claims)
     }
@@ -60,6 +42,24 @@ impl Issuer {
             "x": encode(&point[1..33]), "y": encode(&point[33..65]),
         }]})
     }
+}
+
+/// What a projected token says, for a pod called `<account>-1` on `node-a`.
+pub(crate) fn claims(namespace: &str, account: &str) -> Value {
+    let now = now_secs();
+    json!({
+        "iss": "https://kubernetes.default.svc",
+        "sub": format!("system:serviceaccount:{namespace}:{account}"),
+        "aud": ["istio-ca"],
+        "iat": now, "nbf": now, "exp": now + 43_200,
+        "jti": "0f7a1a3e-5a5b-4c55-9a0d-1c2d3e4f5a6b",
+        "kubernetes.io": {
+            "namespace": namespace,
+            "serviceaccount": {"name": account, "uid": "sa-uid"},
+            "pod": {"name": format!("{account}-1"), "uid": "pod-uid"},
+            "node": {"name": "node-a", "uid": "node-uid"},
+        },
+    })
 }
 
 pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {

@@ -7,7 +7,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use signet_pki::cert::Certificate;
 use signet_pki::serial::separated_hex;
 
-use crate::auth::token_fields::display_name;
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
@@ -45,9 +44,11 @@ impl Endpoint for Login {
         let leaf = &presented.leaf;
         let subject = Subject::of(leaf);
         let token = &role.role.token;
-        let mut grant = token.grant(cx.call.peer.address.ip())?;
+        let source = cx.call.peer.address.ip();
+        token.check_source(source)?;
+        let mut grant = token.grant(source);
         store.expect_unchanged(&mut grant.batch, &role);
-        grant.display_name = display_name(&cx.mount.path, &role.role.display_name);
+        grant.display_name.clone_from(&role.role.display_name);
         grant.metadata = metadata(&role, leaf, &subject);
         grant.internal = Metadata::from([
             (CERT_NAME.into(), role.name.clone()),

@@ -1,13 +1,12 @@
 //! `certs/{name}`: roles made, changed, read, listed and deleted.
 
-use serde_json::{Map, Value};
 use signet_storage::Batch;
 
-use crate::auth::token_fields::{TokenFields, joined};
+use crate::auth::token_fields::{OldFields, TokenSettings, WithToken};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::params::{CommaList, Field, FieldError, PageParams, Params, Seconds, params};
+use crate::params::{CommaList, PageParams, Seconds, params};
 use crate::reply::Reply;
 use crate::route::Captures;
 
@@ -58,7 +57,7 @@ impl Endpoint for Read {
 }
 
 params! {
-    struct OwnParams {
+    pub(super) struct OwnParams {
         /// A comma-separated list of names. At least one must exist in the Common Name. Supports globbing.
         allowed_common_names: Option<CommaList>,
         /// A comma-separated list of DNS names. At least one must exist in the SANs. Supports globbing.
@@ -73,12 +72,16 @@ params! {
         allowed_organizational_units: Option<CommaList>,
         /// A comma-separated list of URIs. At least one must exist in the SANs. Supports globbing.
         allowed_uri_sans: Option<CommaList>,
+        /// Deprecated: use "token_bound_cidrs".
+        bound_cidrs: Option<CommaList>,
         /// The public certificate that should be trusted. Must be x509 PEM encoded.
         certificate: Option<String>,
         /// The display name to use for clients using this certificate. The default is the name of the certificate.
         display_name: Option<String>,
         /// Deprecated: use "token_ttl".
         lease: Option<Seconds>,
+        /// Deprecated: use "token_max_ttl".
+        max_ttl: Option<Seconds>,
         /// The name of the certificate.
         name: String,
         /// Not supported: must be empty.
@@ -87,8 +90,14 @@ params! {
         ocsp_enabled: bool,
         /// Not supported: must be empty.
         ocsp_servers_override: CommaList,
+        /// Deprecated: use "token_period".
+        period: Option<Seconds>,
+        /// Deprecated: use "token_policies".
+        policies: Option<CommaList>,
         /// A comma-separated string or array of extensions formatted as "oid:value", or as "hex:oid:value" where the value is the DER in hexadecimal. All of them must match. Supports globbing.
         required_extensions: Option<CommaList>,
+        /// Deprecated: use "token_ttl".
+        ttl: Option<Seconds>,
     }
     ignored {
         /// Has no meaning without OCSP.
@@ -98,37 +107,19 @@ params! {
     }
 }
 
-pub(super) struct WriteParams {
-    own: OwnParams,
-    token: TokenFields,
-}
-
-impl Params for WriteParams {
-    const FIELDS: &'static [Field] = &joined::<
-        { OwnParams::FIELDS.len() + TokenFields::FIELDS.len() },
-    >(OwnParams::FIELDS, TokenFields::FIELDS);
-
-    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
-        Ok(Self {
-            own: OwnParams::take(data)?,
-            token: TokenFields::take(data)?,
-        })
-    }
-}
-
 pub(super) struct Write;
 
 impl Endpoint for Write {
     type Engine = CertAuth;
-    type Params = WriteParams;
+    type Params = WithToken<OwnParams>;
 
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "certs/{name}")];
     const HELP: &'static str = "Trust a certificate or an authority, or change what it may do.";
     const CREATES: bool = true;
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, CertAuth>, params: WriteParams) -> Result<Reply, ApiError> {
-        let WriteParams { own, mut token } = params;
+    async fn handle(cx: Cx<'_, CertAuth>, params: WithToken<OwnParams>) -> Result<Reply, ApiError> {
+        let WithToken { own, token } = params;
         refuse_ocsp(&own)?;
         let name = checked_name(&own.name)?;
         let store = &cx.engine.store;
@@ -136,8 +127,16 @@ impl Endpoint for Write {
         let mut role = previous
             .as_ref()
             .map_or_else(Role::default, |stored| stored.value.clone());
-        token.or_ttl(own.lease);
-        let warnings = token.apply(&mut role.token, cx.engine.settings.max_ttl_secs())?;
+        let old = OldFields {
+            bound_cidrs: own.bound_cidrs,
+            max_ttl: own.max_ttl,
+            period: own.period,
+            policies: own.policies,
+            ttl: own.ttl.or(own.lease),
+            ..OldFields::default()
+        };
+        token.apply(old, &mut role.token)?;
+        let warnings = check_lifetimes(&role.token, cx.engine.settings.max_ttl_secs())?;
         let constraints = &mut role.constraints;
         for (target, given) in [
             (&mut constraints.common_names, own.allowed_common_names),
@@ -209,6 +208,27 @@ fn checked_name(name: &str) -> Result<String, ApiError> {
         )));
     }
     Ok(name.to_lowercase())
+}
+
+/// Warns of what the mount cuts off; `max_ttl_secs` is the mount's.
+fn check_lifetimes(token: &TokenSettings, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
+    if token.ttl_exceeds_max() {
+        return Err(ApiError::bad_request("ttl should be shorter than max_ttl"));
+    }
+    let default = "current mount/system default";
+    let warnings = [
+        ("ttl", token.ttl_secs, default),
+        ("max_ttl", token.max_ttl_secs, default),
+        ("period", token.period_secs, "the backend's maximum TTL"),
+    ]
+    .into_iter()
+    .filter(|(_, given_secs, _)| *given_secs > max_ttl_secs)
+    .map(|(name, given_secs, bound)| {
+        format!(
+            "Given {name} of {given_secs} seconds is greater than {bound} of {max_ttl_secs} seconds"
+        )
+    });
+    Ok(warnings.collect())
 }
 
 /// A check that is asked for and not made would let revoked certificates in.

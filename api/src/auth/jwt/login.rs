@@ -56,7 +56,7 @@ impl<K: Kind> Endpoint for Login<K> {
         if role.kind == RoleType::Oidc {
             return refuse("role with oidc role_type is not allowed".into());
         }
-        role.tokens.check_source(cx.request)?;
+        role.tokens.check_source(cx.call.peer.address.ip())?;
         let Some(issuer) = issuer else {
             return refuse("could not load configuration".into());
         };
@@ -126,8 +126,10 @@ fn grant<K: Kind>(
     }
     Ok(Grant {
         metadata,
+        display_name: user.to_owned(),
+        alias: user.to_owned(),
         internal: Metadata::from([(ROLE.to_owned(), role_name)]),
-        ..role.tokens.grant(cx.request, user.to_owned(), user)
+        ..role.tokens.grant(cx.call.peer.address.ip())
     })
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use signet_storage::{Stored, View};
 
+use crate::auth::role_path::role_path;
 use crate::config_cache::ConfigCache;
 use crate::endpoint::{Row, row};
 use crate::engine::{Engine, RenewTerms};
@@ -25,7 +26,7 @@ use crate::node::Environment;
 
 use config::{CONFIG, Config};
 use issuer::Issuer;
-use roles::{Role, role_path};
+use roles::Role;
 
 /// One mount of type `jwt`.
 pub type Jwt = JwtAuth<AsJwt>;

@@ -9,15 +9,16 @@ use signet_storage::{Batch, Expect, Record};
 
 use super::bound_claims::{self, BoundClaims, ClaimsType};
 use super::{JwtAuth, Kind};
+use crate::auth::role_path::role_path;
+use crate::auth::token_fields::{OldFields, TokenSettings, WithToken};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
 use crate::jwt::Leeways;
-use crate::params::{CommaList, PageParams, Pairs, SignedSeconds, params};
+use crate::params::{CommaList, PageParams, Pairs, Seconds, SignedSeconds, params};
 use crate::reply::Reply;
 use crate::route::Captures;
 use crate::time::go_duration;
-use crate::token::{TokenSettings, role_params};
 
 /// A role as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -65,27 +66,20 @@ pub(super) enum RoleType {
     Oidc,
 }
 
-/// Longest name of a role, in bytes: it is part of a storage path.
-const MAX_NAME_BYTES: usize = 1024;
-
 const SKEW_SECS: u64 = 60;
 const EXPIRATION_SECS: u64 = 150;
 const NOT_BEFORE_SECS: u64 = 150;
 
-/// `None` for a name that no role can have.
-pub(super) fn role_path(name: &str) -> Option<String> {
-    let is_possible = (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains('/');
-    is_possible.then(|| format!("role/{}", name.to_lowercase()))
-}
-
-role_params! {
-    pub(super) struct RoleParams {
+params! {
+    pub(super) struct OwnParams {
         /// Name of the role.
         name: String,
         /// Comma-separated list of allowed values for redirect_uri
         allowed_redirect_uris: Option<CommaList>,
         /// Comma-separated list of 'aud' claims that are valid for login; any match is sufficient
         bound_audiences: Option<CommaList>,
+        /// Deprecated: use "token_bound_cidrs".
+        bound_cidrs: Option<CommaList>,
         /// Map of claims/values which must match for login
         bound_claims: Option<Map<String, Value>>,
         /// How to interpret values in the map of claims/values (which must match for login): allowed values are 'string' or 'glob'
@@ -102,46 +96,59 @@ role_params! {
         groups_claim: Option<String>,
         /// For logins by a browser.
         max_age: Option<SignedSeconds>,
+        /// Deprecated: use "token_max_ttl".
+        max_ttl: Option<Seconds>,
         /// Duration in seconds before its expiration from which a token with neither not-before nor issue time is valid. Defaults to 150 (2.5 minutes) if set to 0 and can be disabled if set to -1.
         not_before_leeway: Option<SignedSeconds>,
+        /// Deprecated: use "token_num_uses".
+        num_uses: Option<i64>,
         /// Comma-separated list of OIDC scopes
         oidc_scopes: Option<CommaList>,
+        /// Deprecated: use "token_period".
+        period: Option<Seconds>,
+        /// Deprecated: use "token_policies".
+        policies: Option<CommaList>,
         /// Type of the role, either 'jwt' or 'oidc'.
         role_type: Option<String>,
         /// Templates in token_policies; not available.
         token_policies_template_claims: bool,
+        /// Deprecated: use "token_ttl".
+        ttl: Option<Seconds>,
         /// The claim to use for the Identity entity alias name
         user_claim: Option<String>,
         /// If true, the user_claim value will use JSON pointer syntax for referencing claims.
         user_claim_json_pointer: Option<bool>,
         /// Logs tokens; not available.
-        verbose_oidc_logging: bool
+        verbose_oidc_logging: bool,
     }
 }
 
+type RoleParams = WithToken<OwnParams>;
+
 impl RoleParams {
     /// Sets on `role` what is given, checks the whole and returns warnings.
-    fn apply(mut self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
+    fn apply(self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
+        let Self { mut own, token } = self;
         let refuse = |text: String| Err(ApiError::bad_request(text));
         for (is_given, name) in [
             (
-                self.token_policies_template_claims,
+                own.token_policies_template_claims,
                 "token_policies_template_claims",
             ),
-            (self.verbose_oidc_logging, "verbose_oidc_logging"),
+            (own.verbose_oidc_logging, "verbose_oidc_logging"),
         ] {
             if is_given {
                 return refuse(format!("'{name}' is not available on this server"));
             }
         }
         // Not kept from an earlier write: who leaves it out says "oidc".
-        role.kind = match self.role_type.as_deref() {
+        role.kind = match own.role_type.as_deref() {
             None | Some("" | "oidc") => RoleType::Oidc,
             Some("jwt") => RoleType::Jwt,
             Some(other) => return refuse(format!("invalid 'role_type': {other}")),
         };
-        let mut warnings = role.tokens.apply(self.take_token_params())?;
-        let (period, max_ttl) = (role.tokens.period_secs, role.tokens.max_ttl_secs);
+        token.apply(own.take_old_fields(), &mut role.tokens)?;
+        let period = role.tokens.period_secs;
         if period > max_ttl_secs {
             return refuse(format!(
                 "'period' of '{:?}' is greater than the backend's maximum lease TTL of '{:?}'",
@@ -149,17 +156,34 @@ impl RoleParams {
                 go_duration(max_ttl_secs)
             ));
         }
-        if max_ttl > max_ttl_secs {
+        if role.tokens.ttl_exceeds_max() {
+            return refuse("ttl should not be greater than max ttl".into());
+        }
+        let mut warnings = Vec::new();
+        if role.tokens.max_ttl_secs > max_ttl_secs {
             warnings.push(
                 "token max ttl is greater than the system or backend mount's maximum TTL value; \
                  issued tokens' max TTL value will be truncated"
                     .into(),
             );
         }
-        self.set_demands(role)?;
-        self.set_rest(role);
+        own.set_demands(role)?;
+        own.set_rest(role);
         role.check()?;
         Ok(warnings)
+    }
+}
+
+impl OwnParams {
+    fn take_old_fields(&mut self) -> OldFields {
+        OldFields {
+            bound_cidrs: self.bound_cidrs.take(),
+            max_ttl: self.max_ttl.take(),
+            num_uses: self.num_uses.take(),
+            period: self.period.take(),
+            policies: self.policies.take(),
+            ttl: self.ttl.take(),
+        }
     }
 
     fn set_demands(&mut self, role: &mut Role) -> Result<(), ApiError> {
@@ -296,8 +320,7 @@ impl Role {
             RoleType::Jwt => "jwt",
             RoleType::Oidc => "oidc",
         };
-        let mut data = Map::new();
-        self.tokens.show(&mut data);
+        let mut data = self.tokens.shown();
         for (name, value) in [
             (
                 "allowed_redirect_uris",
@@ -379,18 +402,21 @@ pub(super) struct Write<K>(PhantomData<K>);
 
 impl<K: Kind> Endpoint for Write<K> {
     type Engine = JwtAuth<K>;
-    type Params = RoleParams;
+    type Params = WithToken<OwnParams>;
 
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "role/{name}")];
     const HELP: &'static str = "Register a role with the backend, or change it.";
     const CREATES: bool = true;
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, JwtAuth<K>>, params: RoleParams) -> Result<Reply, ApiError> {
+    async fn handle(
+        cx: Cx<'_, JwtAuth<K>>,
+        params: WithToken<OwnParams>,
+    ) -> Result<Reply, ApiError> {
         let mount = &cx.engine.mount;
-        let path = role_path(&params.name)
+        let path = role_path(&params.own.name)
             .ok_or_else(|| ApiError::bad_request("name of the role is too long"))?;
-        let (mut role, expect) = match mount.role(&params.name).await? {
+        let (mut role, expect) = match mount.role(&params.own.name).await? {
             Some(stored) => (stored.value, Expect::Version(stored.version)),
             None => (Role::default(), Expect::Absent),
         };

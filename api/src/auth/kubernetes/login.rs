@@ -48,7 +48,7 @@ impl Endpoint for Login {
             return Err(ApiError::bad_request(text));
         };
         let role = stored.value;
-        role.tokens.check_source(cx.request)?;
+        role.tokens.check_source(cx.call.peer.address.ip())?;
         let cluster = cx
             .engine
             .cluster()
@@ -258,7 +258,6 @@ fn grant(
         AliasNameSource::ServiceaccountName => format!("{namespace}/{service_account}"),
         AliasNameSource::ServiceaccountUid => uid.clone(),
     };
-    let display_name = format!("{namespace}-{service_account}");
     let metadata = [
         ("role", role_name),
         ("service_account_name", service_account.as_str()),
@@ -269,7 +268,9 @@ fn grant(
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Grant {
         metadata: metadata.into(),
+        display_name: format!("{namespace}-{service_account}"),
+        alias,
         internal: Metadata::from([(ROLE.to_owned(), role_name.to_owned())]),
-        ..role.tokens.grant(cx.request, alias, &display_name)
+        ..role.tokens.grant(cx.call.peer.address.ip())
     }
 }

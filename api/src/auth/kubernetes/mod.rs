@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use signet_storage::{Stored, View};
 
+use crate::auth::role_path::role_path;
 use crate::config_cache::ConfigCache;
 use crate::endpoint::{Row, row};
 use crate::engine::{Engine, RenewTerms};
@@ -21,7 +22,7 @@ use crate::mount::{MountEnvironment, Settings};
 use crate::node::Environment;
 
 use config::{CONFIG, Cluster, Config};
-use roles::{Role, role_path};
+use roles::Role;
 
 /// One mount of the method.
 #[derive(Debug)]

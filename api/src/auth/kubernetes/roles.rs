@@ -6,14 +6,15 @@ use signet_storage::{Batch, Expect, Record};
 
 use super::Kubernetes;
 use super::selector::Selector;
+use crate::auth::role_path::role_path;
+use crate::auth::token_fields::{OldFields, TokenSettings, WithToken};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::params::{CommaList, PageParams, params};
+use crate::params::{CommaList, PageParams, Seconds, params};
 use crate::reply::Reply;
 use crate::route::Captures;
 use crate::time::go_duration;
-use crate::token::{TokenSettings, role_params};
 
 /// A role as it is stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -64,37 +65,51 @@ impl AliasNameSource {
     }
 }
 
-/// Longest name of a role, in bytes: it is part of a storage path.
-const MAX_NAME_BYTES: usize = 1024;
-
-/// `None` for a name that no role can have.
-pub(super) fn role_path(name: &str) -> Option<String> {
-    let is_possible = (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains('/');
-    is_possible.then(|| format!("role/{}", name.to_lowercase()))
-}
-
-role_params! {
-    pub(super) struct RoleParams {
+params! {
+    pub(super) struct OwnParams {
         /// Name of the role.
         name: String,
         /// Source to use when deriving the Alias name: "serviceaccount_uid" (the default) or "serviceaccount_name", which is <namespace>/<serviceaccount>.
         alias_name_source: Option<String>,
         /// Optional Audience claim to verify in the jwt.
         audience: Option<String>,
+        /// Deprecated: use "token_bound_cidrs".
+        bound_cidrs: Option<CommaList>,
         /// List of service account names able to access this role. If set to "*" all names are allowed.
         bound_service_account_names: Option<CommaList>,
         /// A label selector for Kubernetes namespaces which are allowed to access this role, as a JSON object. If set with bound_service_account_namespaces, the conditions are ORed.
         bound_service_account_namespace_selector: Option<String>,
         /// List of namespaces allowed to access this role. If set to "*" all namespaces are allowed.
         bound_service_account_namespaces: Option<CommaList>,
+        /// Deprecated: use "token_max_ttl".
+        max_ttl: Option<Seconds>,
+        /// Deprecated: use "token_num_uses".
+        num_uses: Option<i64>,
+        /// Deprecated: use "token_period".
+        period: Option<Seconds>,
+        /// Deprecated: use "token_policies".
+        policies: Option<CommaList>,
+        /// Deprecated: use "token_ttl".
+        ttl: Option<Seconds>,
     }
 }
 
+type RoleParams = WithToken<OwnParams>;
+
 impl RoleParams {
     /// Sets on `role` what is given, checks the whole and returns warnings.
-    fn apply(mut self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
-        let mut warnings = role.tokens.apply(self.take_token_params())?;
-        let (period, max_ttl) = (role.tokens.period_secs, role.tokens.max_ttl_secs);
+    fn apply(self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
+        let Self { own, token } = self;
+        let old = OldFields {
+            bound_cidrs: own.bound_cidrs,
+            max_ttl: own.max_ttl,
+            num_uses: own.num_uses,
+            period: own.period,
+            policies: own.policies,
+            ttl: own.ttl,
+        };
+        token.apply(old, &mut role.tokens)?;
+        let period = role.tokens.period_secs;
         if period > max_ttl_secs {
             return Err(ApiError::bad_request(format!(
                 "token period of '{:?}' is greater than the backend's maximum lease TTL of '{:?}'",
@@ -102,26 +117,32 @@ impl RoleParams {
                 go_duration(max_ttl_secs)
             )));
         }
-        if max_ttl > max_ttl_secs {
+        if role.tokens.ttl_exceeds_max() {
+            return Err(ApiError::bad_request(
+                "token ttl should not be greater than token max ttl",
+            ));
+        }
+        let mut warnings = Vec::new();
+        if role.tokens.max_ttl_secs > max_ttl_secs {
             warnings.push(
                 "max_ttl is greater than the system or backend mount's maximum TTL value; issued \
                  tokens' max TTL value will be truncated"
                     .into(),
             );
         }
-        if let Some(source) = self.alias_name_source {
+        if let Some(source) = own.alias_name_source {
             role.alias_name_source = AliasNameSource::parse(&source)?;
         }
-        if let Some(names) = self.bound_service_account_names {
+        if let Some(names) = own.bound_service_account_names {
             role.names = names.0;
         }
-        if let Some(namespaces) = self.bound_service_account_namespaces {
+        if let Some(namespaces) = own.bound_service_account_namespaces {
             role.namespaces = namespaces.0;
         }
-        if let Some(selector) = self.bound_service_account_namespace_selector {
+        if let Some(selector) = own.bound_service_account_namespace_selector {
             role.namespace_selector = selector;
         }
-        role.audience = self.audience.unwrap_or(std::mem::take(&mut role.audience));
+        role.audience = own.audience.unwrap_or(std::mem::take(&mut role.audience));
         role.check()?;
         Ok(warnings)
     }
@@ -155,8 +176,7 @@ impl Role {
     }
 
     fn shown(&self) -> Map<String, Value> {
-        let mut data = Map::new();
-        self.tokens.show(&mut data);
+        let mut data = self.tokens.shown();
         let namespaces = if self.namespaces.is_empty() {
             Value::Null
         } else {
@@ -223,17 +243,20 @@ pub(super) struct Write;
 
 impl Endpoint for Write {
     type Engine = Kubernetes;
-    type Params = RoleParams;
+    type Params = WithToken<OwnParams>;
 
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "role/{name}")];
     const HELP: &'static str = "Register a role with the backend, or change it.";
     const CREATES: bool = true;
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, Kubernetes>, params: RoleParams) -> Result<Reply, ApiError> {
-        let path = role_path(&params.name)
+    async fn handle(
+        cx: Cx<'_, Kubernetes>,
+        params: WithToken<OwnParams>,
+    ) -> Result<Reply, ApiError> {
+        let path = role_path(&params.own.name)
             .ok_or_else(|| ApiError::bad_request("name of the role is too long"))?;
-        let previous = cx.engine.role(&params.name).await?;
+        let previous = cx.engine.role(&params.own.name).await?;
         let (mut role, expect) = match previous {
             Some(stored) => (stored.value, Expect::Version(stored.version)),
             None => (Role::default(), Expect::Absent),

@@ -1,6 +1,5 @@
 //! `login/{username}`: a password for a token.
 
-use crate::auth::token_fields::display_name;
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
@@ -53,9 +52,11 @@ impl Endpoint for Login {
         }
         attempt.succeeded();
         let token = &user.value.token;
-        let mut grant = token.grant(cx.call.peer.address.ip())?;
+        let source = cx.call.peer.address.ip();
+        token.check_source(source)?;
+        let mut grant = token.grant(source);
         store.expect_unchanged(&mut grant.batch, &name, &user);
-        grant.display_name = display_name(&cx.mount.path, &name);
+        grant.display_name.clone_from(&name);
         grant.metadata = Metadata::from([("username".into(), name.clone())]);
         grant.internal = Metadata::from([
             (POLICIES.into(), token.policies_text()),

@@ -8,12 +8,11 @@ mod store;
 mod users;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::endpoint::{Row, row};
 use crate::engine::{Engine, RenewTerms};
 use crate::error::ApiError;
-use crate::mount::{MountEnvironment, Settings};
+use crate::mount::MountEnvironment;
 
 use store::Store;
 
@@ -21,7 +20,6 @@ use store::Store;
 #[derive(Debug)]
 pub struct UserPass {
     store: Store,
-    settings: Arc<Settings>,
 }
 
 /// Under these names the grant of a login notes what its renewals need.
@@ -29,10 +27,9 @@ const USERNAME: &str = "username";
 const POLICIES: &str = "policies";
 
 impl UserPass {
-    pub fn open(environment: MountEnvironment) -> Self {
+    pub fn open(environment: &MountEnvironment) -> Self {
         Self {
             store: Store::new(&environment.view),
-            settings: environment.settings,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `users/{username}`: users made, changed, read, listed and deleted.
 
-use serde_json::{Map, Value};
 use signet_storage::Batch;
 
-use crate::auth::token_fields::{TokenFields, joined};
+use crate::auth::token_fields::{OldFields, WithToken};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
-use crate::params::{Field, FieldError, PageParams, Params, SecretText, params};
+use crate::params::{CommaList, PageParams, Seconds, SecretText, params};
 use crate::reply::Reply;
 use crate::route::Captures;
 
@@ -55,31 +54,21 @@ impl Endpoint for Read {
 }
 
 params! {
-    struct OwnParams {
+    pub(super) struct OwnParams {
+        /// Deprecated: use "token_bound_cidrs".
+        bound_cidrs: Option<CommaList>,
+        /// Deprecated: use "token_max_ttl".
+        max_ttl: Option<Seconds>,
         /// Password for this user.
         password: SecretText,
         /// Not supported: must be empty.
         password_hash: SecretText,
+        /// Deprecated: use "token_policies".
+        policies: Option<CommaList>,
+        /// Deprecated: use "token_ttl".
+        ttl: Option<Seconds>,
         /// Username for this user.
         username: String,
-    }
-}
-
-pub(super) struct WriteParams {
-    own: OwnParams,
-    token: TokenFields,
-}
-
-impl Params for WriteParams {
-    const FIELDS: &'static [Field] = &joined::<
-        { OwnParams::FIELDS.len() + TokenFields::FIELDS.len() },
-    >(OwnParams::FIELDS, TokenFields::FIELDS);
-
-    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
-        Ok(Self {
-            own: OwnParams::take(data)?,
-            token: TokenFields::take(data)?,
-        })
     }
 }
 
@@ -87,17 +76,21 @@ pub(super) struct Write;
 
 impl Endpoint for Write {
     type Engine = UserPass;
-    type Params = WriteParams;
+    type Params = WithToken<OwnParams>;
 
     const ROUTES: &'static [Route] = &[Route::token(Op::Write, "users/{username}")];
     const HELP: &'static str = "Create a user, or change one.";
     const CREATES: bool = true;
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, UserPass>, params: WriteParams) -> Result<Reply, ApiError> {
+    async fn handle(cx: Cx<'_, UserPass>, params: WithToken<OwnParams>) -> Result<Reply, ApiError> {
         let OwnParams {
+            bound_cidrs,
+            max_ttl,
             password,
             password_hash,
+            policies,
+            ttl,
             username,
         } = params.own;
         let store = &cx.engine.store;
@@ -105,8 +98,14 @@ impl Endpoint for Write {
         let mut user = previous
             .as_ref()
             .map_or_else(User::default, |stored| stored.value.clone());
-        let max_ttl_secs = cx.engine.settings.max_ttl_secs();
-        let warnings = params.token.apply(&mut user.token, max_ttl_secs)?;
+        let old = OldFields {
+            bound_cidrs,
+            max_ttl,
+            policies,
+            ttl,
+            ..OldFields::default()
+        };
+        params.token.apply(old, &mut user.token)?;
         let changes_password = !password.0.is_empty() || !password_hash.0.is_empty();
         if previous.is_none() || changes_password {
             user.password = hashed(cx, password, &password_hash).await?;
@@ -114,7 +113,7 @@ impl Endpoint for Write {
         let mut batch = Batch::default();
         store.put(&mut batch, &username, &user, previous.as_ref())?;
         cx.commit(batch).await?;
-        Ok(Reply::nothing().warn_all(warnings))
+        Ok(Reply::nothing())
     }
 
     async fn exists(cx: Cx<'_, UserPass>, captures: &Captures) -> Result<bool, ApiError> {

@@ -22,6 +22,8 @@ use crate::cli::ui::{Outcome, Stop};
 ///   - `subject_match`: the names of both fit;
 ///   - `trust_match`: who trusts the one has, with the chain, reason to trust the other.
 ///
+/// For example:
+///
 ///     $ signet pki verify-sign pki_root/issuer/root pki_int/issuer/default
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
