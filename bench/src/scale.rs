@@ -123,25 +123,25 @@ impl Mount {
         }
         self.revoked += revokes.len();
         revokes.sort_unstable();
-        let crl = median(&mut connection, &get("crl/rotate".into()), 3).await?;
+        let crl = median(&mut connection, &get("crl/rotate"), 3).await?;
         let delta_on = json!({"auto_rebuild": true, "enable_delta": true});
         self.server.write("/v1/pki/config/crl", &delta_on).await?;
-        let delta = median(&mut connection, &get("crl/rotate-delta".into()), 3).await?;
+        let delta = median(&mut connection, &get("crl/rotate-delta"), 3).await?;
         let delta_off = json!({"auto_rebuild": false, "enable_delta": false});
         self.server.write("/v1/pki/config/crl", &delta_off).await?;
         let middle = self.serials.get(self.serials.len() / 2).cloned();
         let middle = middle.unwrap_or_default();
-        let ocsp = get(format!("ocsp/{}", self.ocsp_request(&middle)?));
+        let ocsp = get(&format!("ocsp/{}", self.ocsp_request(&middle)?));
         let ocsp = median(&mut connection, &ocsp, SAMPLES).await?;
         let mut list = async |query: String| {
-            let mut request = get(format!("certs/?{query}"));
+            let mut request = get(&format!("certs/?{query}"));
             request.method = "LIST";
             median(&mut connection, &request, SAMPLES).await
         };
         let page = list(format!("limit=100&after={middle}")).await?;
         let by_end = list("limit=100&expiring_within=2h".into()).await?;
         let by_name = list("name=w7.example.com".into()).await?;
-        let counts = median(&mut connection, &get("certs/counts".into()), 5).await?;
+        let counts = median(&mut connection, &get("certs/counts"), 5).await?;
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(
             out,
@@ -229,7 +229,7 @@ fn kept(answer: &Value) -> Value {
     json!({"data": {"serial_number": field("serial_number"), "issuing_ca": field("issuing_ca")}})
 }
 
-fn get(path: String) -> Template {
+fn get(path: &str) -> Template {
     Template {
         method: "GET",
         path: format!("/v1/pki/{path}"),

@@ -65,11 +65,7 @@ pub(super) async fn run(
     );
     let mut is_waiting_for_unsealing = false;
     loop {
-        if !authority.is_unsealed() {
-            if !std::mem::replace(&mut is_waiting_for_unsealing, true) {
-                tracing::info!("the server is sealed: nothing is kept in Kubernetes");
-            }
-        } else {
+        if authority.is_unsealed() {
             is_waiting_for_unsealing = false;
             match candidate.try_hold(authority.now()).await {
                 Ok(true) => {
@@ -85,6 +81,8 @@ pub(super) async fn run(
                 Ok(false) => {}
                 Err(error) => tracing::warn!(error = %error_chain(&error), "asking for the Lease"),
             }
+        } else if !std::mem::replace(&mut is_waiting_for_unsealing, true) {
+            tracing::info!("the server is sealed: nothing is kept in Kubernetes");
         }
         if stops_within(&mut stopping, RETRY).await {
             return;

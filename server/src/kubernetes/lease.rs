@@ -85,7 +85,7 @@ impl Candidate {
             lease.metadata.name = Some(self.name.clone());
             lease.spec = Some(self.spec(&LeaseSpec::default(), now));
             let created = self.api.create(&PostParams::default(), &lease).await;
-            return self.outcome(created);
+            return Self::outcome(created);
         };
         let spec = lease.spec.take().unwrap_or_default();
         let version = lease.metadata.resource_version.clone().unwrap_or_default();
@@ -98,7 +98,7 @@ impl Candidate {
             .api
             .replace(&self.name, &PostParams::default(), &lease)
             .await;
-        self.outcome(replaced)
+        Self::outcome(replaced)
     }
 
     fn may_take(&mut self, spec: &LeaseSpec, version: String) -> bool {
@@ -119,7 +119,7 @@ impl Candidate {
         }
     }
 
-    fn outcome(&mut self, written: Result<Lease, Error>) -> Result<bool, LeaseError> {
+    fn outcome(written: Result<Lease, Error>) -> Result<bool, LeaseError> {
         match written {
             Ok(_lease) => Ok(true),
             Err(Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {

@@ -20,7 +20,7 @@ use crate::server::private_file;
 /// Issue the certificate that istiod serves with
 ///
 /// Asks ROLE of the PKI mount MOUNT for a certificate with the names of istiod and the identity
-/// spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/istiod-service-account. What comes back is checked before it is written: its
+/// `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/istiod-service-account`. What comes back is checked before it is written: its
 /// names, its key, and that it leads to a root of the mount.
 ///
 /// The three files that istiod reads, the key for nobody else to read:

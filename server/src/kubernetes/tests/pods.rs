@@ -104,7 +104,7 @@ async fn pods_come_move_fail_and_go() {
     cluster.put("pods", "shop", "cart", pod("cart", Some("a"), "Running"));
     until(&index, &ztunnel(), &cart, true).await;
     cluster.edit("pods", "shop", "cart", |pod| {
-        pod["status"]["phase"] = "Failed".into()
+        pod["status"]["phase"] = "Failed".into();
     });
     until(&index, &ztunnel(), &cart, false).await;
     cluster.delete("pods", "shop", "web-1");
