@@ -3,6 +3,7 @@ package certmanager
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -207,10 +208,15 @@ func serviceAccountToken(audiences []string) string {
 	return encode(header) + "." + encode(claims) + "." + base64.RawURLEncoding.EncodeToString([]byte("signature"))
 }
 
-// reviewer is the part of the Kubernetes API that a login asks.
+// reviewer is the part of the Kubernetes API that a login asks. Its certificate is a leaf of an authority, as an API
+// server's is.
 func reviewer(t *testing.T) *httptest.Server {
 	t.Helper()
-	server := httptest.NewTLSServer(http.HandlerFunc(func(answer http.ResponseWriter, asked *http.Request) {
+	pair, err := tls.X509KeyPair(server.Material.ServerCertificate, server.Material.ServerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviews := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, asked *http.Request) {
 		var review authenticationv1.TokenReview
 		if asked.URL.Path != "/apis/authentication.k8s.io/v1/tokenreviews" || json.NewDecoder(asked.Body).Decode(&review) != nil {
 			http.NotFound(answer, asked)
@@ -228,6 +234,8 @@ func reviewer(t *testing.T) *httptest.Server {
 		answer.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(answer).Encode(review)
 	}))
-	t.Cleanup(server.Close)
-	return server
+	reviews.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	reviews.StartTLS()
+	t.Cleanup(reviews.Close)
+	return reviews
 }

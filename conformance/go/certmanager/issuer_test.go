@@ -121,7 +121,7 @@ func TestKubernetes(t *testing.T) {
 	served(t, root.Sys().EnableAuthWithOptions("kubernetes", &vault.EnableAuthOptions{Type: "kubernetes"}))
 	reviews := reviewer(t)
 	_, err := root.Logical().Write("auth/kubernetes/config", map[string]any{
-		"kubernetes_host": reviews.URL, "kubernetes_ca_cert": string(harness.PEM("CERTIFICATE", reviews.Certificate().Raw)),
+		"kubernetes_host": reviews.URL, "kubernetes_ca_cert": string(server.Material.CA),
 		"disable_iss_validation": true,
 	})
 	served(t, err)
