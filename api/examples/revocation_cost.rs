@@ -129,6 +129,7 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(2, 64),
         key_pool: Pool::new(2, 64),
+        keys_ahead: Arc::default(),
     };
     let settings = NodeSettings {
         system_ttl: SystemTtl::default(),

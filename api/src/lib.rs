@@ -17,6 +17,7 @@ pub mod hcl;
 mod help;
 pub mod in_flight;
 pub mod json;
+pub mod keys_ahead;
 pub mod lockout;
 pub mod metrics;
 pub mod mount;

@@ -10,6 +10,7 @@ use crate::audit::{Broker, DeclaredDevice, declared};
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
+use crate::keys_ahead::KeysAhead;
 use crate::lockout::{LockoutSettings, Lockouts};
 use crate::metrics::Metrics;
 use crate::mount::{MountTable, SystemTtl};
@@ -29,6 +30,8 @@ pub struct Environment {
     pub pool: Pool,
     /// For generating keys: slower still, and never in the way of signatures.
     pub key_pool: Pool,
+    /// What `key_pool` made while there was nothing else to do.
+    pub keys_ahead: Arc<KeysAhead>,
 }
 
 /// What the operator sets once, at start.
@@ -160,6 +163,7 @@ impl Node {
             for mount in core.mounts.all() {
                 mount.engine.shut_down();
             }
+            self.environment.keys_ahead.wipe();
             tracing::info!("sealed");
         }
         self.ceremonies.abandon();

@@ -14,6 +14,7 @@ mod audit;
 mod audit_canary;
 mod cubbyhole;
 mod interleaved;
+mod keys_ahead;
 mod leases;
 mod lockout;
 mod mounts;

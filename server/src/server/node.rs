@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use signet_api::keys_ahead::KeysAhead;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::SystemRng;
@@ -24,6 +25,7 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(cores, SIGNATURES_WAITING),
         key_pool: Pool::new(cores, KEYS_WAITING),
+        keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
     };
     let node_settings = NodeSettings {
         system_ttl: settings.system_ttl,
