@@ -80,12 +80,11 @@ impl TokenStore {
                 record,
             });
         }
-        let secret = match secret {
-            Some(chosen) => chosen,
-            None => {
-                let own = Zeroizing::new(base62_in_sequence(rng, record.created_at, 24)?);
-                Zeroizing::new(format!("{SERVICE_PREFIX}{}", *own))
-            }
+        let secret = if let Some(chosen) = secret {
+            chosen
+        } else {
+            let own = Zeroizing::new(base62_in_sequence(rng, record.created_at, 24)?);
+            Zeroizing::new(format!("{SERVICE_PREFIX}{}", *own))
         };
         record.accessor = base62_in_sequence(rng, record.created_at, 24)?;
         let hash = self.hash(&secret);
