@@ -24,3 +24,7 @@ fmt:
 
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Foreign programs against Signet: all suites, or those that are named
+conformance *args:
+    cargo run --locked --package signet-conformance -- {{args}}

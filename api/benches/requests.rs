@@ -13,10 +13,12 @@ use bytes::Bytes;
 use divan::Bencher;
 use serde_json::{Map, Value, json};
 use signet_api::call::{Call, Op, Peer};
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
+use signet_api::outbound::NoOutbound;
 use signet_api::random::{SystemRng, uuid};
 use signet_api::time::SystemClock;
 use signet_pki::csr::build::CsrPlan;
@@ -82,6 +84,8 @@ impl Server {
             pool: Pool::new(1, 64),
             key_pool: Pool::new(1, 64),
             keys_ahead: Arc::default(),
+            outbound: Arc::new(NoOutbound),
+            local_cluster: Arc::new(OutsideCluster),
         };
         let settings = NodeSettings {
             system_ttl: SystemTtl::default(),

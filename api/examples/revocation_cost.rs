@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use signet_api::call::{Call, Op, Peer};
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::{MountConfig, SystemTtl};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
+use signet_api::outbound::NoOutbound;
 use signet_api::random::{SystemRng, uuid};
 use signet_api::reply::Response;
 use signet_api::time::SystemClock;
@@ -130,6 +132,8 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         pool: Pool::new(2, 64),
         key_pool: Pool::new(2, 64),
         keys_ahead: Arc::default(),
+        outbound: Arc::new(NoOutbound),
+        local_cluster: Arc::new(OutsideCluster),
     };
     let settings = NodeSettings {
         system_ttl: SystemTtl::default(),

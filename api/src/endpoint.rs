@@ -186,14 +186,19 @@ fn run<P: Endpoint>(
         }
         if !replaced.is_empty() {
             replaced.sort_unstable();
-            reply.warnings.push(format!(
-                "Endpoint replaced the value of these parameters with the values captured from \
-                 the endpoint's path: [{}]",
-                replaced.join(" ")
-            ));
+            reply.warnings.push(captured(&replaced));
         }
         Ok(reply)
     })
+}
+
+/// The warning that the path decides over these parameters, not the body.
+pub(crate) fn captured(parameters: &[&str]) -> String {
+    format!(
+        "Endpoint replaced the value of these parameters with the values captured from the \
+         endpoint's path: [{}]",
+        parameters.join(" ")
+    )
 }
 
 fn refused<P: Endpoint>(error: &FieldError) -> ApiError {

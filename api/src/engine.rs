@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::call::Op;
-use crate::endpoint::{BoxFuture, Cx, Route, Row, Run};
+use crate::endpoint::{Access, BoxFuture, Cx, Route, Row, Run};
 use crate::error::ApiError;
 use crate::request::Request;
 use crate::route::{Captures, Found, Router};
@@ -21,6 +21,12 @@ pub trait Engine: Send + Sync + Sized + 'static {
     const ENDPOINTS: &'static [Row<Self>];
     /// What `path-help` says of the mount.
     const HELP: &'static str;
+    /// Paths that need no token although no row has them, so that whoever asks learns just that;
+    /// with a slash at the end, all that is below.
+    const WITHOUT_TOKEN: &'static [&'static str] = &[];
+    /// Patterns of public routes, as the rows have them, that parties which know nothing of this
+    /// server follow from certificates: a listener may serve these and nothing else.
+    const DISTRIBUTED: &'static [&'static str] = &[];
 
     /// Work that the clock asks for; called about once a minute and after unsealing.
     fn periodic(&self, _now: Timestamp) -> impl Future<Output = Result<(), ApiError>> + Send {
@@ -46,6 +52,18 @@ pub trait Engine: Send + Sync + Sized + 'static {
         _internal: &BTreeMap<String, String>,
     ) -> impl Future<Output = Result<Option<RenewTerms>, ApiError>> + Send {
         async { Ok(None) }
+    }
+
+    /// May a token of this auth method be renewed by this request? Asked before the terms.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    fn check_renewal(
+        &self,
+        _internal: &BTreeMap<String, String>,
+        _request: &Request,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        async { Ok(()) }
     }
 
     /// Called when the mount goes away, before its storage is deleted.
@@ -78,6 +96,10 @@ pub struct RouteHandle {
 pub trait Mounted: Send + Sync {
     fn kind(&self) -> &'static str;
     fn find(&self, op: Op, path: &str) -> Found<RouteHandle>;
+    /// Is the route one of those that a listener for distribution serves?
+    fn is_distributed(&self, handle: RouteHandle) -> bool;
+    /// Must a caller of `path`, where [`Self::find`] has found `found`, have a token?
+    fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool;
     fn run<'a>(
         &'a self,
         handle: RouteHandle,
@@ -101,6 +123,11 @@ pub trait Mounted: Send + Sync {
         &'a self,
         internal: &'a BTreeMap<String, String>,
     ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>>;
+    fn check_renewal<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(), ApiError>>;
     fn shut_down(&self);
     fn help(&self, path: &str) -> Option<String>;
     /// The rows, for documentation and tests.
@@ -160,6 +187,28 @@ impl<E: Engine> Mounted for Loaded<E> {
         self.router.find(op, path)
     }
 
+    fn is_distributed(&self, handle: RouteHandle) -> bool {
+        !handle.route.access.needs_token() && E::DISTRIBUTED.contains(&handle.route.path)
+    }
+
+    fn needs_token(&self, op: Op, path: &str, found: &Found<RouteHandle>) -> bool {
+        let declared = || {
+            E::WITHOUT_TOKEN.iter().any(|public| {
+                path == *public || (public.ends_with('/') && path.starts_with(public))
+            })
+        };
+        match found {
+            // Only `ca/` is listed where only `ca` is public.
+            Found::WrongOperation(handle) if handle.route.access == Access::Unauthenticated => {
+                (op == Op::List) != (handle.route.op == Op::List) && !declared()
+            }
+            Found::Route(handle, _) | Found::WrongOperation(handle) => {
+                handle.route.access.needs_token()
+            }
+            Found::NoPath => !declared(),
+        }
+    }
+
     fn run<'a>(
         &'a self,
         handle: RouteHandle,
@@ -202,6 +251,14 @@ impl<E: Engine> Mounted for Loaded<E> {
         internal: &'a BTreeMap<String, String>,
     ) -> BoxFuture<'a, Result<Option<RenewTerms>, ApiError>> {
         Box::pin(self.engine.renew_terms(internal))
+    }
+
+    fn check_renewal<'a>(
+        &'a self,
+        internal: &'a BTreeMap<String, String>,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(self.engine.check_renewal(internal, request))
     }
 
     fn shut_down(&self) {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::expiry::Leases;
+use crate::mesh::counters::Counters;
 use crate::node::{Core, Node};
 use crate::time::Timestamp;
 
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Metrics {
     handle_request: Timing,
+    pub mesh: Counters,
     /// By the name of the quota; bounded by the number of quotas.
     rate_limit_violations: Mutex<BTreeMap<String, u64>>,
     /// Counting walks through storage, so it is done rarely.
@@ -60,15 +62,15 @@ impl Metrics {
 #[derive(Debug)]
 pub struct Metric {
     /// With dots.
-    name: &'static str,
-    help: &'static str,
-    series: Vec<(Labels, Reading)>,
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) series: Vec<(Labels, Reading)>,
 }
 
-type Labels = Vec<(&'static str, String)>;
+pub(crate) type Labels = Vec<(&'static str, String)>;
 
 #[derive(Clone, Copy, Debug)]
-enum Reading {
+pub(crate) enum Reading {
     Counter(u64),
     Gauge(u64),
     Summary { count: u64, sum_millis: f64 },
@@ -88,7 +90,8 @@ impl Node {
         };
         let in_flight = u64::try_from(self.in_flight.count()).unwrap_or(0);
         let violations = self.metrics.rate_limit_violations.lock().clone();
-        Ok(vec![
+        let mut metrics = self.metrics.mesh.metrics(now);
+        metrics.extend([
             Metric {
                 name: "vault.barrier.estimated_encryptions",
                 help: "Encryptions with the active key, rounded up.",
@@ -137,7 +140,8 @@ impl Node {
                 help: "Service tokens, counted every ten minutes.",
                 series: gauge(usage.tokens),
             },
-        ])
+        ]);
+        Ok(metrics)
     }
 
     async fn usage(&self, core: &Core, now: Timestamp) -> Result<Usage, ApiError> {

@@ -338,27 +338,41 @@ impl MountTable {
         Ok(())
     }
 
-    /// Changes the tuning of a mount.
+    /// Changes the tuning of a mount. True when it has another engine from now on.
     pub async fn tune(
         &self,
         path: &str,
         change: impl FnOnce(&mut MountConfig) -> Result<(), ApiError>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<bool, ApiError> {
         let _changing = self.changing.lock().await;
         let mount = self.get(path).ok_or_else(|| {
             ApiError::bad_request(format!(
                 "tune of path {path:?} failed: no mount entry found"
             ))
         })?;
-        let mut config = MountConfig::clone(&mount.settings.config());
+        let before = mount.settings.config();
+        let mut config = MountConfig::clone(&before);
         change(&mut config)?;
+        let new_engine = registry::needs_new_engine(mount.kind(), &before, &config)?;
         let (mut table, version) = self.load().await?;
         for record in table.mounts.iter_mut().filter(|record| record.path == path) {
             record.config = config.clone();
         }
         self.save(&table, version, Batch::default()).await?;
-        mount.settings.config.store(Arc::new(config));
-        Ok(())
+        if new_engine {
+            let record = MountRecord {
+                config,
+                ..mount.record.clone()
+            };
+            let fresh = self.bring_up(record)?;
+            self.publish(|by_path| {
+                by_path.insert(path.to_owned(), Arc::new(fresh));
+            });
+            mount.engine.shut_down();
+        } else {
+            mount.settings.config.store(Arc::new(config));
+        }
+        Ok(new_engine)
     }
 
     /// # Errors

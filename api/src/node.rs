@@ -7,17 +7,21 @@ use arc_swap::ArcSwapOption;
 use signet_storage::{Backend, Sealed, Unsealed, View};
 
 use crate::audit::{Broker, DeclaredDevice, declared};
+use crate::call::Op;
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::keys_ahead::KeysAhead;
+use crate::kubernetes::LocalCluster;
 use crate::lockout::{LockoutSettings, Lockouts};
 use crate::metrics::Metrics;
 use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
+use crate::outbound::Outbound;
 use crate::policy::PolicyStore;
 use crate::quota::Quotas;
 use crate::random::{Random, uuid};
+use crate::route::Found;
 use crate::time::{Clock, Timestamp};
 use crate::token::TokenStore;
 
@@ -32,6 +36,10 @@ pub struct Environment {
     pub key_pool: Pool,
     /// What `key_pool` made while there was nothing else to do.
     pub keys_ahead: Arc<KeysAhead>,
+    /// For requests to other servers.
+    pub outbound: Arc<dyn Outbound>,
+    /// The pod that this process runs in.
+    pub local_cluster: Arc<dyn LocalCluster>,
 }
 
 /// What the operator sets once, at start.
@@ -114,6 +122,23 @@ impl Node {
     #[must_use]
     pub fn core(&self) -> Option<Arc<Core>> {
         self.core.load_full()
+    }
+
+    /// Is this one of the public things that certificates point to? While sealed nobody can know of
+    /// which mount a path is, and all paths but those of `sys/` may be: they answer that it is
+    /// sealed.
+    #[must_use]
+    pub fn distributes(&self, op: Op, path: &str) -> bool {
+        let Some(core) = self.core() else {
+            return !path.starts_with("sys/");
+        };
+        let Some((mount, relative)) = core.mounts.route(path) else {
+            return false;
+        };
+        match mount.engine.find(op, relative) {
+            Found::Route(handle, _) => mount.engine.is_distributed(handle),
+            Found::NoPath | Found::WrongOperation(_) => false,
+        }
     }
 
     #[must_use]

@@ -36,6 +36,8 @@ struct Progress {
     is_logged: bool,
     /// The caller's counted token whose use an earlier run has written: it is not to pay twice.
     used: Option<Arc<Token>>,
+    /// What the server itself may do, where it is the caller.
+    own: Option<Arc<Acl>>,
 }
 
 impl Progress {
@@ -47,12 +49,22 @@ impl Progress {
 impl Node {
     /// Answers one request.
     pub async fn handle(self: &Arc<Self>, call: Call) -> Response {
+        self.handle_for(call, None).await
+    }
+
+    /// Answers a request that the server makes of itself because its configuration says so. It has no token and may do
+    /// what `acl` allows; otherwise it is limited, logged and answered as any other.
+    pub async fn handle_own(self: &Arc<Self>, call: Call, acl: Arc<Acl>) -> Response {
+        self.handle_for(call, Some(acl)).await
+    }
+
+    async fn handle_for(self: &Arc<Self>, call: Call, own: Option<Arc<Acl>>) -> Response {
         let call = Arc::new(call);
         let _counted = self.in_flight.enter(&call, self.now());
         let began = Instant::now();
         let mut rate_headers = Vec::new();
         let mut response = match self.admit(&call, &mut rate_headers).await {
-            Ok(()) => self.attempts(&call).await,
+            Ok(()) => self.attempts(&call, own).await,
             Err(error) => Response::error(&error, false),
         };
         response.headers.append(&mut rate_headers);
@@ -85,8 +97,11 @@ impl Node {
         Err(refusal.error)
     }
 
-    async fn attempts(self: &Arc<Self>, call: &Arc<Call>) -> Response {
-        let mut progress = Progress::default();
+    async fn attempts(self: &Arc<Self>, call: &Arc<Call>, own: Option<Arc<Acl>>) -> Response {
+        let mut progress = Progress {
+            own,
+            ..Progress::default()
+        };
         loop {
             progress.attempts += 1;
             progress.needs_token = true;
@@ -111,13 +126,9 @@ impl Node {
         let Some((mount, relative)) = core.mounts.route(path) else {
             return Err(self.refuse_unknown_mount(&core, call, progress).await);
         };
-        let found = mount.engine.find(call.op, engine_path(call, relative));
-        progress.needs_token = match &found {
-            Found::Route(handle, _) | Found::WrongOperation(handle) => {
-                handle.route.access.needs_token()
-            }
-            Found::NoPath => true,
-        };
+        let engine_path = engine_path(call, relative);
+        let found = mount.engine.find(call.op, engine_path);
+        progress.needs_token = mount.engine.needs_token(call.op, engine_path, &found);
         let mut request = self.request(call.clone(), mount, Some(core.clone()));
         if call.op == Op::Help {
             progress.needs_token = true;
@@ -278,6 +289,10 @@ impl Node {
         request: &mut Request,
         progress: &mut Progress,
     ) -> Result<Arc<Acl>, ApiError> {
+        if let Some(acl) = &progress.own {
+            request.acl = Some(acl.clone());
+            return Ok(acl.clone());
+        }
         let found = match (&progress.used, &request.call.token) {
             (Some(used), _) => core.tokens.lookup_used(&used.hash, request.now).await?,
             (None, Some(secret)) => core.tokens.lookup(secret, request.now).await?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::auth::unavailable;
 use crate::engine::{Mounted, mounted};
 use crate::error::ApiError;
-use crate::mount::MountEnvironment;
+use crate::mount::{MountConfig, MountEnvironment};
 
 /// A mount that every server has.
 #[derive(Debug)]
@@ -37,8 +37,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
 ];
 
-const SECRETS: &[&str] = &["pki"];
-const AUTH_METHODS: &[&str] = &["approle"];
+const SECRETS: &[&str] = &["kv", "pki"];
+/// Taken, but not shown: the old name of `kv`.
+const OLD_SECRETS: &[&str] = &["generic"];
+const AUTH_METHODS: &[&str] = &["approle", "cert", "jwt", "kubernetes", "oidc", "userpass"];
 
 /// The secrets engines that can be mounted, sorted.
 #[must_use]
@@ -61,7 +63,7 @@ pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
     let kinds = if path.starts_with("auth/") {
         auth_methods()
     } else {
-        secrets_engines()
+        [SECRETS, OLD_SECRETS].concat()
     };
     if kinds.contains(&kind) {
         return Ok(());
@@ -71,13 +73,35 @@ pub fn check_kind(path: &str, kind: &str) -> Result<(), ApiError> {
     )))
 }
 
+/// Does a change of its options give a mount of this kind another engine?
+///
+/// # Errors
+/// When the kind does not allow the change.
+pub fn needs_new_engine(
+    kind: &str,
+    before: &MountConfig,
+    after: &MountConfig,
+) -> Result<bool, ApiError> {
+    match kind {
+        "kv" => crate::secrets::kv::is_upgrade(before.options.as_ref(), after.options.as_ref()),
+        _ => Ok(false),
+    }
+}
+
 /// Makes the engine of a mount.
 pub fn open(path: &str, kind: &str, env: MountEnvironment) -> Result<Arc<dyn Mounted>, ApiError> {
     match (path.starts_with("auth/"), kind) {
         (false, "system") => Ok(mounted(crate::sys::Sys)),
+        (false, "generic") => crate::secrets::kv::open_generic(env),
+        (false, "kv") => crate::secrets::kv::open(env),
         (false, "pki") => Ok(mounted(crate::secrets::pki::Pki::open(env))),
         (false, "cubbyhole") => Ok(mounted(crate::secrets::cubbyhole::Cubbyhole)),
         (true, "approle") => Ok(mounted(crate::auth::approle::AppRole::open(env)?)),
+        (true, "jwt") => Ok(mounted(crate::auth::jwt::Jwt::open(env))),
+        (true, "kubernetes") => Ok(mounted(crate::auth::kubernetes::Kubernetes::open(env))),
+        (true, "oidc") => Ok(mounted(crate::auth::jwt::Oidc::open(env))),
+        (true, "cert") => Ok(mounted(crate::auth::cert::CertAuth::open(env))),
+        (true, "userpass") => Ok(mounted(crate::auth::userpass::UserPass::open(&env))),
         (true, "token") => Ok(mounted(crate::auth::token::TokenAuth::new(&env))),
         (true, other) if let Some(engine) = unavailable::open(other) => Ok(engine),
         _ => Err(ApiError::internal(format!(

@@ -72,6 +72,7 @@ pub struct Grant {
     pub policies: Vec<String>,
     pub no_default_policy: bool,
     pub metadata: BTreeMap<String, String>,
+    /// What the method calls the caller; the token is called so after the mount's path. May be empty.
     pub display_name: String,
     /// Name of the caller within the auth mount, e.g. the role id.
     pub alias: String,

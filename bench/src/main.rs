@@ -10,6 +10,7 @@ mod client;
 mod load;
 mod options;
 mod report;
+mod scale;
 mod scenario;
 mod server;
 mod startup;
@@ -58,6 +59,9 @@ async fn run(out: &mut impl Write) -> Result<(), Error> {
         progress("");
         outcome.row(out)?;
         outcomes.push(outcome);
+    }
+    if options.scale {
+        scale::run(&options.signet, &options.certificates, out).await?;
     }
     let mut startup = None;
     if options.startup {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Error;
+use crate::scale;
 use crate::scenario::{SCENARIOS, Scenario};
 
 #[derive(Default)]
@@ -19,6 +20,9 @@ pub(crate) struct Options {
     /// Measure latency at half of the rate too.
     pub(crate) open_loop: bool,
     pub(crate) startup: bool,
+    pub(crate) scale: bool,
+    /// At how many of them `pki-scale` measures.
+    pub(crate) certificates: Vec<usize>,
     /// Certificates of the filled store.
     pub(crate) fill: usize,
     pub(crate) json: Option<PathBuf>,
@@ -36,11 +40,12 @@ usage: signet-bench [options] [scenario...]
   --bao PATH        (.cache/venv/bin/bao)
   --alone           Signet without OpenBao
   --open-loop       latency at half of the rate too
+  --certificates N,N  of the store that `pki-scale` measures (1000,100000)
   --fill N          certificates of the store that `startup` fills (1000000)
   --json PATH       write the figures
   --chart PATH      write an SVG
 
-Scenarios (all but startup when none is named):";
+Scenarios (all but the last two when none is named):";
 
 impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, Error> {
@@ -52,6 +57,7 @@ impl Options {
             signet: "target/release/signet".into(),
             bao: Some(".cache/venv/bin/bao".into()),
             fill: 1_000_000,
+            certificates: vec![1_000, 100_000],
             ..Self::default()
         };
         while let Some(argument) = arguments.next() {
@@ -64,17 +70,23 @@ impl Options {
                 "--bao" => options.bao = Some(value()?.into()),
                 "--alone" => options.bao = None,
                 "--open-loop" => options.open_loop = true,
+                "--certificates" => {
+                    let numbers = value()?;
+                    let numbers = numbers.split(',').map(str::parse);
+                    options.certificates = numbers.collect::<Result<_, _>>()?;
+                }
                 "--fill" => options.fill = value()?.parse()?,
                 "--json" => options.json = Some(value()?.into()),
                 "--chart" => options.chart = Some(value()?.into()),
                 "startup" => options.startup = true,
+                scale::NAME => options.scale = true,
                 name => {
                     let named = SCENARIOS.iter().find(|scenario| scenario.name == name);
                     options.scenarios.push(named.ok_or_else(usage)?);
                 }
             }
         }
-        if options.scenarios.is_empty() && !options.startup {
+        if options.scenarios.is_empty() && !options.startup && !options.scale {
             options.scenarios = SCENARIOS.iter().collect();
         }
         Ok(options)
@@ -91,5 +103,6 @@ fn usage() -> Error {
         .map(|scenario| format!("  {:<17} {}", scenario.name, scenario.about))
         .collect();
     let startup = "  startup           start to first answer, empty and with a filled store";
-    format!("{USAGE}\n{}\n{startup}", names.join("\n")).into()
+    let scale = "  pki-scale         what a growing store costs";
+    format!("{USAGE}\n{}\n{startup}\n{scale}", names.join("\n")).into()
 }

@@ -120,7 +120,7 @@ fn workload_csr() -> Result<String, Error> {
     Ok(params.serialize_request(&key)?.pem()?)
 }
 
-fn post(path: &str, token: &str, data: &Value) -> Vec<u8> {
+pub(crate) fn post(path: &str, token: &str, data: &Value) -> Vec<u8> {
     request("POST", path, token, data.to_string().as_bytes())
 }
 

@@ -1,53 +1,71 @@
-//! Compares a running server with the recorded behaviour of the reference, over the wire.
+//! Foreign programs and recorded answers against a running server, over the wire.
 
 mod case;
+mod cases;
 mod certificate;
 mod compare;
 mod exceptions;
+mod names;
+mod program;
 mod redact;
 mod report;
 mod runner;
 mod server;
 mod suites;
+mod tools;
 mod wire;
 
 use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
 use crate::exceptions::Exceptions;
+use crate::names::NAMES;
 use crate::report::Tally;
 use crate::server::{Ports, Target};
-use crate::suites::{HVAC, Run};
+use crate::suites::{Run, Suite};
 
-/// Compares a running server with the recorded behaviour of the reference, over the wire.
+/// Foreign programs and recorded answers against a running server, over the wire.
+///
+/// Installs what the suites need from the package registries, starts the servers, and ends with a table.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// `cases` for all folders of cases, one of the folders, or `hvac`; default: everything
+    /// Names of suites (`--list` shows them), `cases` for all folders of cases, or one of the
+    /// folders; default: all that are not run on demand only
     suites: Vec<String>,
     /// `signet`, `openbao`, or the http:// address of a running server, whose root token is in
     /// `VAULT_TOKEN`
     #[arg(long, default_value = "signet")]
     against: String,
-    /// The signet program; default: beside this one
+    /// The signet program; default: built beside this one
     #[arg(long)]
     signet: Option<PathBuf>,
-    /// The bao program; default: what `SIGNET_TEST_BAO` names
+    /// The bao program; default: what `SIGNET_TEST_BAO` names, else installed into .cache/
     #[arg(long)]
     bao: Option<PathBuf>,
+    /// How many random roles the suite `names` tries
+    #[arg(long, default_value_t = 300)]
+    rounds: u64,
+    /// Where the random numbers of the suite `names` begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Write down what OpenBao answers as what is expected
     #[arg(long)]
     record: bool,
     /// Ports for the servers, as `first-last`; default: any free one
     #[arg(long, value_parser = port_range)]
     ports: Option<RangeInclusive<u16>>,
+    /// Show the suites and what they are for
+    #[arg(long)]
+    list: bool,
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -58,35 +76,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     let home = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let against = if arguments.record {
-        "openbao"
-    } else {
-        &arguments.against
-    };
-    let target = target(against, &arguments)?;
+    let mut out = io::stdout().lock();
+    let areas = cases::areas(&home)?;
+    if arguments.list {
+        suites::describe(&areas, &mut out)?;
+        return Ok(true);
+    }
+    let mut chosen = suites::choose(&arguments.suites, &areas)?;
+    if arguments.record {
+        chosen.retain(|suite| matches!(suite, Suite::Cases(_)));
+    }
+    let target = target(arguments)?;
     // The exceptions are Signet's; the reference must behave as recorded.
     let exceptions = match target {
         Target::OpenBao(_) => Exceptions::default(),
         _ => Exceptions::load(&home.join("exceptions.toml"))?,
     };
-    let (areas, with_hvac) = chosen(&arguments.suites, suites::areas(&home)?)?;
     let mut run = Run {
         target: &target,
-        ports: Ports::new(arguments.ports.unwrap_or(0..=0)),
+        ports: Ports::new(arguments.ports.clone().unwrap_or(0..=0)),
         home,
         exceptions,
         record: arguments.record,
-        out: io::stdout().lock(),
+        out,
         ran: Vec::new(),
     };
     let mut tallies = Vec::new();
-    for area in areas {
-        tallies.push(run.area(&area)?);
-    }
-    if with_hvac && !arguments.record {
-        tallies.push(run.hvac()?);
+    for (number, suite) in (1..).zip(&chosen) {
+        writeln!(run.out, "== {suite} ({number} of {})", chosen.len())?;
+        let started = Instant::now();
+        let mut tally = match suite {
+            Suite::Cases(area) => run.area(area)?,
+            Suite::Program(program) => run.program(program)?,
+            Suite::Names => names(&mut run, arguments)?,
+        };
+        tally.seconds = started.elapsed().as_secs();
+        tallies.push(tally);
     }
     let unused = run.exceptions.unused(&run.ran);
     if !unused.is_empty() {
@@ -100,40 +127,44 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     Ok(report::conclude(&tallies, &mut run.out)?)
 }
 
-/// The folders of cases, and whether the Python client runs too.
-fn chosen(asked: &[String], areas: Vec<String>) -> Result<(Vec<String>, bool), String> {
-    let known = |name: &String| name == "cases" || name == HVAC || areas.contains(name);
-    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
-        return Err(format!(
-            "no suite {unknown}; there are cases, {}, {HVAC}",
-            areas.join(", ")
-        ));
+/// Needs both servers, whichever of them is the target.
+fn names<W: io::Write>(
+    run: &mut Run<'_, W>,
+    arguments: &Arguments,
+) -> Result<Tally, Box<dyn std::error::Error>> {
+    if !matches!(run.target, Target::Signet(_)) {
+        let mut tally = Tally::new(NAMES);
+        tally.skip(
+            1,
+            "compares Signet with the reference, which are not the target",
+        );
+        return Ok(tally);
     }
-    let all = asked.is_empty();
-    let all_cases = all || asked.iter().any(|name| name == "cases");
-    let with_hvac = all || asked.iter().any(|name| name == HVAC);
-    let areas = areas
-        .into_iter()
-        .filter(|area| all_cases || asked.contains(area))
-        .collect();
-    Ok((areas, with_hvac))
+    let theirs = reference(arguments)?;
+    let Arguments { rounds, seed, .. } = *arguments;
+    let tally = names::play(
+        run.target,
+        &theirs,
+        &mut run.ports,
+        rounds,
+        seed,
+        &mut run.out,
+    )?;
+    Ok(tally)
 }
 
-fn target(against: &str, arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
+fn target(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
+    let against = if arguments.record {
+        "openbao"
+    } else {
+        &arguments.against
+    };
     match against {
-        "signet" => {
-            let program = match &arguments.signet {
-                Some(program) => program.clone(),
-                None => std::env::current_exe()?.with_file_name("signet"),
-            };
-            Ok(Target::Signet(program))
-        }
-        "openbao" => arguments
-            .bao
-            .clone()
-            .or_else(|| std::env::var_os("SIGNET_TEST_BAO").map(PathBuf::from))
-            .map(Target::OpenBao)
-            .ok_or_else(|| "name the reference with --bao or SIGNET_TEST_BAO".into()),
+        "signet" => Ok(Target::Signet(match &arguments.signet {
+            Some(program) => program.clone(),
+            None => tools::signet()?,
+        })),
+        "openbao" => reference(arguments),
         url => {
             let address = url
                 .strip_prefix("http://")
@@ -146,6 +177,13 @@ fn target(against: &str, arguments: &Arguments) -> Result<Target, Box<dyn std::e
             })
         }
     }
+}
+
+fn reference(arguments: &Arguments) -> Result<Target, Box<dyn std::error::Error>> {
+    Ok(Target::OpenBao(match &arguments.bao {
+        Some(program) => program.clone(),
+        None => tools::reference()?,
+    }))
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {

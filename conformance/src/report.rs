@@ -10,8 +10,10 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     pub(crate) diverging: usize,
     pub(crate) skipped: usize,
-    /// Why something was skipped.
-    pub(crate) reason: String,
+    /// Why something was skipped, each reason once.
+    pub(crate) reasons: Vec<String>,
+    /// Wall-clock time, with what had to be installed and built.
+    pub(crate) seconds: u64,
 }
 
 impl Tally {
@@ -22,13 +24,20 @@ impl Tally {
             failed: 0,
             diverging: 0,
             skipped: 0,
-            reason: String::new(),
+            reasons: Vec::new(),
+            seconds: 0,
         }
     }
 
     pub(crate) fn skip(&mut self, count: usize, reason: &str) {
         self.skipped += count;
-        reason.clone_into(&mut self.reason);
+        if !self.reasons.iter().any(|known| known == reason) {
+            self.reasons.push(reason.to_owned());
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.passed + self.failed + self.diverging + self.skipped == 0
     }
 }
 
@@ -42,14 +51,20 @@ pub(crate) fn conclude(tallies: &[Tally], out: &mut impl Write) -> io::Result<bo
         .max("suite".len());
     writeln!(
         out,
-        "\n{:width$}  passed  failed  diverging on purpose  skipped",
+        "\n{:width$}  passed  failed  diverging on purpose  skipped  seconds",
         "suite"
     )?;
     for tally in tallies {
         writeln!(
             out,
-            "{:width$}  {:6}  {:6}  {:20}  {:7}  {}",
-            tally.suite, tally.passed, tally.failed, tally.diverging, tally.skipped, tally.reason
+            "{:width$}  {:6}  {:6}  {:20}  {:7}  {:7}  {}",
+            tally.suite,
+            tally.passed,
+            tally.failed,
+            tally.diverging,
+            tally.skipped,
+            tally.seconds,
+            tally.reasons.join("; ")
         )?;
     }
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();

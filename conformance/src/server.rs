@@ -27,6 +27,17 @@ pub(crate) enum Target {
     },
 }
 
+impl Target {
+    /// The word that suites are told.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Signet(_) => "signet",
+            Self::OpenBao(_) => "openbao",
+            Self::Running { .. } => "running",
+        }
+    }
+}
+
 /// How a server starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

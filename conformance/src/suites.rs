@@ -1,188 +1,161 @@
-//! The suites: one per folder of cases, and the Python client.
+//! What there is to run, and which of it was asked for.
 
-use std::io::{self, BufRead as _, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use crate::case::Case;
 use crate::exceptions::Exceptions;
-use crate::report::Tally;
-use crate::runner::{Outcome, Runner};
-use crate::server::{Mode, Ports, Server, Target};
+use crate::names::NAMES;
+use crate::server::{Ports, Target};
 
-/// The Python client's name among the suites.
-pub(crate) const HVAC: &str = "hvac";
+/// A suite that is a folder of this crate with a program `run` in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Also the folder's name.
+    pub(crate) name: &'static str,
+    /// What it proves, in a line.
+    pub(crate) about: &'static str,
+    /// Runs only when it is asked for by name.
+    pub(crate) on_demand: bool,
+}
 
+/// In the order in which they run.
+pub(crate) const PROGRAMS: [Program; 6] = [
+    Program {
+        name: "python",
+        about: "hvac over all that is served; cryptography reads and verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "lint",
+        about: "pkilint over certificates, revocation lists and OCSP answers of every kind",
+        on_demand: false,
+    },
+    Program {
+        name: "rust",
+        about: "vaultrs; rustls-webpki on ring verifies all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "go",
+        about: "vault/api; cert-manager's own controllers; crypto/x509 and go-spiffe verify all that is issued",
+        on_demand: false,
+    },
+    Program {
+        name: "cli",
+        about: "the walk-through and the command line beside the reference's, each typed into both",
+        on_demand: false,
+    },
+    Program {
+        name: "envoy",
+        about: "two workloads behind two Envoys: mutual TLS, its refusals, renewal, rotation of roots",
+        on_demand: false,
+    },
+];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// A folder below `cases/`.
+    Cases(String),
+    Program(&'static Program),
+    /// Random roles and requests, judged by the reference.
+    Names,
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cases(area) => f.write_str(area),
+            Self::Program(program) => f.write_str(program.name),
+            Self::Names => f.write_str(NAMES),
+        }
+    }
+}
+
+/// What all suites of one run share.
 pub(crate) struct Run<'a, W> {
     pub(crate) target: &'a Target,
     pub(crate) ports: Ports,
-    /// The folder with `cases/`, `hvac/` and `exceptions.toml`.
+    /// The folder of this crate.
     pub(crate) home: PathBuf,
     pub(crate) exceptions: Exceptions,
     /// Write the answers down instead of comparing them.
     pub(crate) record: bool,
     pub(crate) out: W,
+    /// Names of the cases that were played.
     pub(crate) ran: Vec<String>,
 }
 
-/// The folders below `cases/`, in order.
-pub(crate) fn areas(home: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(home.join("cases"))? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() && entry.file_name() != "material" {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
+/// The suites that `asked` names; without a name all that do not run on demand only.
+pub(crate) fn choose(asked: &[String], areas: &[String]) -> Result<Vec<Suite>, String> {
+    let named = |name: &str| asked.iter().any(|one| one == name);
+    let known = |name: &String| {
+        ["cases", NAMES].contains(&name.as_str())
+            || areas.contains(name)
+            || PROGRAMS.iter().any(|program| program.name == name)
+    };
+    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
+        return Err(format!("no suite {unknown}; --list shows what there is"));
     }
-    names.sort();
-    Ok(names)
+    let all = asked.is_empty();
+    let areas = areas
+        .iter()
+        .filter(|area| all || named("cases") || named(area))
+        .cloned()
+        .map(Suite::Cases);
+    let programs = PROGRAMS
+        .iter()
+        .filter(|program| named(program.name) || (all && !program.on_demand))
+        .map(Suite::Program);
+    let random = (all || named(NAMES)).then_some(Suite::Names);
+    Ok(areas.chain(random).chain(programs).collect())
 }
 
-impl<W: Write> Run<'_, W> {
-    /// All cases of a folder; those that can share a server do.
-    pub(crate) fn area(&mut self, area: &str) -> Result<Tally, Box<dyn std::error::Error>> {
-        let mut tally = Tally::new(area);
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(self.home.join("cases").join(area))?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        paths.retain(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        });
-        paths.sort();
-        let mut shared: Option<Server> = None;
-        for path in paths {
-            let mut case = Case::load(&path)?;
-            if let (Target::Running { .. }, Mode::Configured) = (self.target, case.server) {
-                tally.skip(case.step.len(), "needs a server that is not initialized");
-                continue;
-            }
-            if case.server == Mode::Configured {
-                let server = Server::start(self.target, case.server, &mut self.ports)?;
-                self.case(&server, &mut case, &mut tally)?;
-                continue;
-            }
-            if shared.as_mut().is_none_or(|server| !server.is_alive()) {
-                shared = Some(Server::start(self.target, Mode::Dev, &mut self.ports)?);
-            }
-            if let Some(server) = &shared {
-                self.case(server, &mut case, &mut tally)?;
-            }
-        }
-        Ok(tally)
-    }
-
-    fn case(
-        &mut self,
-        server: &Server,
-        case: &mut Case,
-        tally: &mut Tally,
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        let name = case.name();
-        let materials = self.home.join("cases/material");
-        let outcomes = Runner::new(server, &materials).play(case);
-        if self.record {
-            return self.write_down(case, outcomes, tally);
-        }
-        let mut failed = 0;
-        for (index, step) in case.step.iter().enumerate() {
-            let number = index + 1;
-            let Some(outcome) = outcomes.get(index) else {
-                failed += 1;
-                continue;
-            };
-            let (allowed, unexpected): (Vec<_>, Vec<_>) = outcome
-                .differences
-                .iter()
-                .partition(|difference| self.exceptions.allow(&name, number, difference));
-            if step.expect.is_none() {
-                tally.skip(1, "not recorded");
-            } else if !unexpected.is_empty() {
-                failed += 1;
-                writeln!(self.out, "{name} step {number}: {}", step.request)?;
-                for difference in unexpected {
-                    writeln!(self.out, "    {difference}")?;
-                }
-            } else if !allowed.is_empty() {
-                tally.diverging += 1;
-            } else {
-                tally.passed += 1;
-            }
-            if let Some(reason) = &outcome.fatal {
-                writeln!(
-                    self.out,
-                    "{name} step {number}: the case ends here: {reason}"
-                )?;
-            }
-        }
-        tally.failed += failed;
-        let verdict = if failed == 0 { "ok" } else { "FAILED" };
-        writeln!(self.out, "{name}: {verdict}")?;
-        self.ran.push(name);
-        Ok(())
-    }
-
-    fn write_down(
-        &mut self,
-        case: &mut Case,
-        outcomes: Vec<Outcome>,
-        tally: &mut Tally,
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        let name = case.name();
-        for (number, outcome) in (1..).zip(&outcomes) {
-            if let Some(reason) = &outcome.fatal {
-                writeln!(
-                    self.out,
-                    "{name} step {number}: cannot record: {reason}: {:?}",
-                    outcome.got
-                )?;
-                tally.failed += 1;
-            }
-        }
-        tally.passed += outcomes.len();
-        for (step, outcome) in case.step.iter_mut().zip(outcomes) {
-            step.expect = Some(outcome.got);
-        }
-        case.save()?;
-        writeln!(self.out, "{name}: recorded")?;
-        Ok(())
-    }
-
-    /// The checks of `hvac/check.py`, which prints one line each: `ok`, `FAILED` or `skipped`.
-    pub(crate) fn hvac(&mut self) -> Result<Tally, Box<dyn std::error::Error>> {
-        let mut tally = Tally::new(HVAC);
-        let Some(python) = std::env::var_os("SIGNET_TEST_PYTHON") else {
-            tally.skip(1, "SIGNET_TEST_PYTHON does not name a Python with hvac");
-            return Ok(tally);
+/// A line for each suite.
+pub(crate) fn describe(areas: &[String], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "cases        recorded answers: {}", areas.join(", "))?;
+    writeln!(
+        out,
+        "{NAMES:12} random roles and requests, to Signet and the reference"
+    )?;
+    for program in &PROGRAMS {
+        let on_demand = if program.on_demand {
+            " (on demand)"
+        } else {
+            ""
         };
-        let server = Server::start(self.target, Mode::Dev, &mut self.ports)?;
-        let mut python = Command::new(python)
-            .arg("-u")
-            .arg(self.home.join("hvac/check.py"))
-            .arg(self.home.join("cases/material"))
-            .env("VAULT_ADDR", format!("http://{}", server.address))
-            .env("VAULT_TOKEN", &server.token)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        for line in python
-            .stdout
-            .take()
-            .into_iter()
-            .flat_map(|pipe| BufReader::new(pipe).lines())
-        {
-            let line = line?;
-            writeln!(self.out, "{HVAC}: {line}")?;
-            match line.split_whitespace().next() {
-                Some("ok") => tally.passed += 1,
-                Some("FAILED") => tally.failed += 1,
-                Some("skipped") => tally.skip(1, "see above"),
-                _ => {}
-            }
-        }
-        if !python.wait()?.success() && tally.failed == 0 {
-            writeln!(self.out, "{HVAC}: the program broke off")?;
-            tally.failed += 1;
-        }
-        Ok(tally)
+        writeln!(out, "{:12} {}{on_demand}", program.name, program.about)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(asked: &[&str]) -> Result<Vec<String>, String> {
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        let areas = ["acl".to_owned(), "sys".to_owned()];
+        let chosen = choose(&asked, &areas)?;
+        Ok(chosen.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn without_a_name_everything_runs_that_is_not_on_demand() {
+        let mut expected = vec!["acl", "sys", NAMES];
+        expected.extend(
+            PROGRAMS
+                .iter()
+                .filter(|program| !program.on_demand)
+                .map(|program| program.name),
+        );
+        assert_eq!(names(&[]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_name_is_a_suite_or_a_folder_of_cases() {
+        assert_eq!(names(&["sys", "python"]).unwrap(), ["sys", "python"]);
+        assert_eq!(names(&["cases"]).unwrap(), ["acl", "sys"]);
+        assert!(names(&["nonesuch"]).unwrap_err().contains("nonesuch"));
     }
 }

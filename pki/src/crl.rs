@@ -22,7 +22,8 @@ pub struct CrlPlan {
     pub next_update: Option<UnixTime>,
     /// `None` for the default of the issuer's key.
     pub algorithm: Option<SignatureAlgorithm>,
-    /// Written after the generated ones.
+    /// Written after the generated ones. One that says where the delta CRL is takes the place of
+    /// the issuer's.
     pub extensions: Vec<RawExtension>,
 }
 
@@ -86,10 +87,12 @@ impl CrlPlan {
     fn write_extensions(&self, writer: &mut Writer, issuer: &Issuer) {
         writer.raw(&issuer.extensions().authority_key_id);
         write::crl_number(writer, self.number);
+        let names_delta = self.extensions.iter().any(|it| it.oid == oid::FRESHEST_CRL);
         match self.delta_base {
             Some(base_number) => write::delta_crl_indicator(writer, base_number),
             // A delta CRL must not have it (RFC 5280 §5.2.6).
-            None => writer.raw(&issuer.extensions().freshest_crl),
+            None if !names_delta => writer.raw(&issuer.extensions().freshest_crl),
+            None => {}
         }
         for extension in &self.extensions {
             write::raw(writer, extension);

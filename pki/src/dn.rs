@@ -50,6 +50,37 @@ impl SubjectAttributes {
     }
 }
 
+impl SubjectAttributes {
+    /// Reads the DER of a `Name`; attributes of other types are left out.
+    pub fn parse(name: &[u8]) -> Result<Self, Malformed> {
+        let mut attributes = Self::default();
+        each_attribute(name, |_, oid, value| {
+            let list = match oid {
+                oid::COMMON_NAME => {
+                    attributes.common_name = value.text()?;
+                    return Ok(());
+                }
+                oid::SERIAL_NUMBER => {
+                    attributes.serial_number = value.text()?;
+                    return Ok(());
+                }
+                oid::COUNTRY => &mut attributes.country,
+                oid::PROVINCE => &mut attributes.province,
+                oid::LOCALITY => &mut attributes.locality,
+                oid::STREET_ADDRESS => &mut attributes.street_address,
+                oid::POSTAL_CODE => &mut attributes.postal_code,
+                oid::ORGANIZATION => &mut attributes.organization,
+                oid::ORGANIZATIONAL_UNIT => &mut attributes.organizational_unit,
+                oid::USER_ID => &mut attributes.user_ids,
+                _ => return Ok(()),
+            };
+            list.push(value.text()?);
+            Ok(())
+        })?;
+        Ok(attributes)
+    }
+}
+
 /// The attributes of a name that authorities act on; of several, the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameView {
@@ -75,6 +106,18 @@ impl NameView {
         })?;
         Ok(view)
     }
+}
+
+/// Whether a `Name`, given in DER, says nothing: it has no attributes, or only empty ones.
+pub(crate) fn is_blank(name: &[u8]) -> bool {
+    each_attribute(name, |_, _, value| {
+        if value.text()?.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed("attribute has a value"))
+        }
+    })
+    .is_ok()
 }
 
 /// The DER of a `Name` as text, last RDN first (RFC 4514 §2): `CN=web,O=Example`.

@@ -2,8 +2,12 @@
 
 mod cli;
 mod config;
+mod grpc;
 mod http;
+mod kubernetes;
+mod outbound;
 mod server;
+mod tls_client;
 mod version;
 
 use std::process::ExitCode;

@@ -127,7 +127,62 @@ const COMMANDS: &str = r"
     kv get -mount=secret app
     kv get -mount=secret -field=b app
     kv list secret
+    kv patch -mount=secret app x=y
+    kv patch -mount=secret -method=rw app z=1
+    kv patch -mount=secret -remove-data=z app
+    kv patch -mount=secret -cas=1 app z=1
+    kv patch -mount=secret none z=1
+    kv patch -mount=secret -method=rw none z=1
+    kv patch -mount=secret app
+    kv patch -method=bogus secret/app z=1
+    kv rollback -mount=secret -version=1 app
+    kv rollback secret/app
+    kv rollback -version=99 secret/app
+    kv delete -mount=secret -versions=1,2 app
+    kv undelete -mount=secret -versions=1 app
+    kv undelete -mount=secret app
+    kv destroy -mount=secret -versions=2 app
+    kv destroy -mount=secret app
+    kv rollback -version=2 secret/app
+    kv get -mount=secret -version=2 app
+    kv metadata put -mount=secret -max-versions=6 -delete-version-after=3h -cas-required=false -custom-metadata=a=b app
+    kv metadata patch -mount=secret -remove-custom-metadata=a -max-versions=7 app
+    kv metadata get -mount=secret app
+    kv metadata get -mount=secret -format=json app
+    kv metadata get -mount=secret none
+    kv metadata put -output-curl-string -cas-required secret/app
+    kv metadata delete -mount=secret app
+    kv put secret/app a=1
     kv delete -mount=secret app
+    kv patch -mount=secret -method=rw app a=1
+    kv patch -mount=secret app a=1
+    secrets enable -path=plain kv
+    kv put plain/x a=1
+    kv patch plain/x a=1
+    kv undelete -versions=1 plain/x
+    kv metadata get plain/x
+    kv delete -versions=1 plain/x
+    kv enable-versioning none
+    kv enable-versioning plain
+    secrets disable plain
+    pki issue -issuer_name=kid pki/issuer/other pki_int_ca common_name=Kid ttl=4000h key_type=ec
+    pki reissue -issuer_name=kid2 pki/issuer/other pki_int_ca/issuer/kid pki_int_ca ttl=3000h
+    pki reissue -issuer_name=kid3 -type=existing pki/issuer/other pki_int_ca/issuer/kid pki_int_ca
+    pki verify-sign -format=json pki/issuer/other pki_int_ca/issuer/kid
+    pki verify-sign -format=yaml pki_int_ca/issuer/kid2 pki/issuer/other
+    pki verify-sign
+    pki verify-sign pki/issuer/other
+    pki verify-sign pki/issuer/other pki_int_ca/issuer/none
+    pki verify-sign pki/issuer/other pki/cert/ca
+    pki list-intermediates -use_names -format=json pki/issuer/other pki_int_ca/issuer/kid pki_int_ca
+    pki list-intermediates -use_names -path_match -format=json pki_int_ca/issuer/kid3 pki_int_ca
+    pki list-intermediates pki/issuer/other pki_int_ca/issuer/kid
+    pki list-intermediates
+    pki list-intermediates pki/issuer/none
+    pki issue
+    pki issue pki/issuer/none pki_int_ca common_name=x
+    pki issue pki/issuer/other none common_name=x
+    pki reissue pki/issuer/other pki_int_ca/issuer/none pki_int_ca
     secrets move pki old
     secrets disable old
     secrets disable pki_int_ca

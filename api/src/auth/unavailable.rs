@@ -45,7 +45,6 @@ unavailable! {
     "kerberos" => Kerberos,
     "ldap" => Ldap,
     "oci" => Oci,
-    "oidc" => Oidc,
     "okta" => Okta,
     "radius" => Radius,
 }

@@ -9,7 +9,7 @@ mod types;
 use serde_json::{Map, Value};
 
 pub use duration::{parse_duration_secs, parse_go_duration_nanos};
-pub use types::{CommaList, Pairs, Seconds, SecretText, StringList, parse_bool};
+pub use types::{CommaList, Pairs, Seconds, SecretText, SignedSeconds, StringList, parse_bool};
 
 /// A parameter as help and `OpenAPI` describe it.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +139,10 @@ pub fn take_field<T: FromField>(
         None => Ok(None),
         Some(value) => T::from_value(value)
             .map(Some)
+            .map_err(|detail| match T::KIND {
+                FieldKind::KeyValuePairs => format!("{detail} in field {field:?}"),
+                _ => detail,
+            })
             .map_err(|detail| FieldError { field, detail }),
     }
 }

@@ -182,23 +182,37 @@ impl FromField for Seconds {
     const KIND: FieldKind = FieldKind::DurationSecs;
 
     fn from_value(value: Value) -> Result<Self, String> {
-        let secs = match value {
-            Value::Null => 0,
-            Value::Number(number) => match number.as_i64() {
-                Some(secs) => secs,
-                None => {
-                    return Err(format!(
-                        "time: missing unit in duration {:?}",
-                        number.to_string()
-                    ));
-                }
-            },
-            Value::String(text) => parse_duration_secs(&text)?,
-            _ => return Err("could not parse duration from input".into()),
-        };
+        let secs = seconds(value)?;
         u64::try_from(secs)
             .map(Self)
             .map_err(|_| format!("cannot provide negative value '{secs}'"))
+    }
+
+    fn absent() -> Self {
+        Self(0)
+    }
+}
+
+fn seconds(value: Value) -> Result<i64, String> {
+    match value {
+        Value::Null => Ok(0),
+        Value::Number(number) => number
+            .as_i64()
+            .ok_or_else(|| format!("time: missing unit in duration {:?}", number.to_string())),
+        Value::String(text) => parse_duration_secs(&text),
+        _ => Err("could not parse duration from input".into()),
+    }
+}
+
+/// As [`Seconds`], and negative ones too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignedSeconds(pub i64);
+
+impl FromField for SignedSeconds {
+    const KIND: FieldKind = FieldKind::DurationSecs;
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        seconds(value).map(Self)
     }
 
     fn absent() -> Self {
@@ -217,7 +231,13 @@ impl FromField for CommaList {
         match value {
             Value::String(text) if text.trim().is_empty() => Ok(Self::default()),
             Value::String(text) => Ok(Self(text.split(',').map(|e| e.trim().to_owned()).collect())),
-            other => StringList::from_value(other).map(|list| Self(list.0)),
+            other => strings(other).map(Self).map_err(|error| {
+                format!(
+                    "1 error(s) decoding:\n\n* {}, value: '{}'",
+                    error.text(),
+                    go_text(&error.value)
+                )
+            }),
         }
     }
 
@@ -234,21 +254,50 @@ impl FromField for StringList {
     const KIND: FieldKind = FieldKind::StringList;
 
     fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Null => Ok(Self::default()),
-            Value::Array(values) => values
-                .into_iter()
-                .map(String::from_value)
-                .collect::<Result<_, _>>()
-                .map(Self),
-            Value::Object(_) => Err(unconvertible("[]string", &value)),
-            scalar => String::from_value(scalar).map(|one| Self(vec![one])),
-        }
+        strings(value).map(Self).map_err(|error| {
+            format!(
+                "decoding failed due to the following error(s):\n\n{}",
+                error.text()
+            )
+        })
     }
 
     fn absent() -> Self {
         Self::default()
     }
+}
+
+/// An element of a list that is no string.
+struct NoString {
+    index: usize,
+    value: Value,
+}
+
+impl NoString {
+    fn text(&self) -> String {
+        format!(
+            "'[{}]' expected type 'string', got unconvertible type '{}'",
+            self.index,
+            go_type(&self.value)
+        )
+    }
+}
+
+/// The elements of a list; anything else is a list of one.
+fn strings(value: Value) -> Result<Vec<String>, NoString> {
+    let values = match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values,
+        other => vec![other],
+    };
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| match value {
+            Value::Array(_) | Value::Object(_) => Err(NoString { index, value }),
+            scalar => Ok(String::from_value(scalar).unwrap_or_default()),
+        })
+        .collect()
 }
 
 /// An object, or a list of `key=value`.
@@ -259,10 +308,10 @@ impl FromField for Pairs {
     const KIND: FieldKind = FieldKind::KeyValuePairs;
 
     fn from_value(value: Value) -> Result<Self, String> {
-        let pair = |text: &str| {
+        let pair = |(index, text): (usize, &str)| {
             text.split_once('=')
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .ok_or_else(|| format!("invalid key pair {text:?}"))
+                .ok_or_else(|| format!("invalid key pair at index {index}"))
         };
         match value {
             Value::Null => Ok(Self::default()),
@@ -273,10 +322,11 @@ impl FromField for Pairs {
                 .map(Self),
             Value::Array(values) => values
                 .into_iter()
-                .map(|value| pair(&String::from_value(value)?))
+                .enumerate()
+                .map(|(index, value)| pair((index, &String::from_value(value)?)))
                 .collect::<Result<_, _>>()
                 .map(Self),
-            Value::String(text) => pair(&text).map(|one| Self(BTreeMap::from([one]))),
+            Value::String(text) => pair((0, &text)).map(|one| Self(BTreeMap::from([one]))),
             other => Err(unconvertible("map[string]string", &other)),
         }
     }
@@ -293,7 +343,7 @@ impl FromField for Map<String, Value> {
         match value {
             Value::Null => Ok(Self::new()),
             Value::Object(map) => Ok(map),
-            other => Err(format!("'' expected a map, got '{}'", go_kind(&other))),
+            other => Err(unconvertible("map[string]interface {}", &other)),
         }
     }
 
@@ -342,10 +392,24 @@ fn go_type(value: &Value) -> &'static str {
     }
 }
 
-fn go_kind(value: &Value) -> &'static str {
+/// A value as Go prints it.
+fn go_text(value: &Value) -> String {
     match value {
-        Value::Array(_) => "slice",
-        other => go_type(other),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(go_text).collect();
+            format!("[{}]", values.join(" "))
+        }
+        Value::Null => "<nil>".to_owned(),
+        Value::Object(fields) => {
+            let mut fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name}:{}", go_text(value)))
+                .collect();
+            fields.sort_unstable();
+            format!("map[{}]", fields.join(" "))
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -413,6 +477,21 @@ mod tests {
         for bad in ["abc", "5.7", "1__0", "0x", "--1"] {
             assert!(i64::from_value(json!(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn lists_refuse_what_is_no_string_with_the_texts_clients_know() {
+        let value = json!(["x", {"b": null, "a": [1, true]}]);
+        assert_eq!(
+            CommaList::from_value(value.clone()).err().unwrap(),
+            "1 error(s) decoding:\n\n* '[1]' expected type 'string', got unconvertible type \
+             'map[string]interface {}', value: 'map[a:[1 true] b:<nil>]'"
+        );
+        assert_eq!(
+            StringList::from_value(value).err().unwrap(),
+            "decoding failed due to the following error(s):\n\n'[1]' expected type 'string', got \
+             unconvertible type 'map[string]interface {}'"
+        );
     }
 
     #[test]

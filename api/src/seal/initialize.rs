@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use signet_storage::seal::shamir;
 use signet_storage::{
-    BarrierError, Batch, InitParams, SealConfig, UnsealKey, Unsealed, system_random,
+    BarrierError, Batch, Engine, InitParams, SealConfig, Sealed, UnsealKey, Unsealed, system_random,
 };
 use zeroize::Zeroizing;
 
@@ -48,41 +48,8 @@ impl Node {
         unseal_key: Option<UnsealKey>,
         root_token: Option<Zeroizing<String>>,
     ) -> Result<Initialized, ApiError> {
-        let mut rng = system_random();
-        let unseal_key = unseal_key.unwrap_or_else(|| UnsealKey::generate(&mut rng));
-        let params = InitParams {
-            config,
-            unseal_key,
-            now_unix_nanos: self.now().unix_nanos(),
-        };
-        let initialized = self
-            .sealed
-            .initialize(params, &mut rng)
+        self.initialize_with(config, unseal_key, root_token, None)
             .await
-            .map_err(|error| match error {
-                BarrierError::AlreadyInitialized => {
-                    ApiError::bad_request("Vault is already initialized")
-                }
-                other => ApiError::internal(other),
-            })?;
-        let store = initialized.unsealed;
-        let core = self.open_core(store.clone()).await?;
-        let mut batch = Batch::default();
-        let mut record = root_token_record(self.now());
-        if root_token.is_some() {
-            // As if it had been created with its id, which is how a development server makes it.
-            record.path = "auth/token/create".into();
-            record.display_name = "token".into();
-            record.no_lease = false;
-        }
-        let token = core.tokens.create(&mut batch, record, root_token)?;
-        store.commit(batch).await?;
-        Ok(Initialized {
-            shares: initialized.shares,
-            recovery_shares: Vec::new(),
-            root_token: token.secret,
-            store,
-        })
     }
 
     /// As [`Node::initialize`], with the configured key, which then also brings the server into
@@ -100,12 +67,67 @@ impl Node {
             .ok_or_else(|| ApiError::internal("no static seal is configured"))?;
         let config = SealConfig::static_key(&seal.current.id);
         let key = Some(seal.current.key.clone());
-        let mut initialized = self.initialize(config, key, None).await?;
-        if let Some(wanted) = recovery {
-            initialized.recovery_shares = self.new_recovery_key(&initialized.store, wanted).await?;
-        }
+        let initialized = self.initialize_with(config, key, None, recovery).await?;
         self.start_initialized(&initialized).await?;
         Ok(initialized)
+    }
+
+    /// Makes everything in memory and writes it in one commit: after a crash there is a whole store
+    /// or none, never one whose root token nobody has seen.
+    async fn initialize_with(
+        &self,
+        config: SealConfig,
+        unseal_key: Option<UnsealKey>,
+        root_token: Option<Zeroizing<String>>,
+        recovery: Option<RecoveryShares>,
+    ) -> Result<Initialized, ApiError> {
+        if self.sealed.seal_config().await?.is_some() {
+            return Err(refused(BarrierError::AlreadyInitialized));
+        }
+        let mut rng = system_random();
+        let unseal_key = unseal_key.unwrap_or_else(|| UnsealKey::generate(&mut rng));
+        let params = InitParams {
+            config,
+            unseal_key: unseal_key.clone(),
+            now_unix_nanos: self.now().unix_nanos(),
+        };
+        let memory = signet_storage::open(&Engine::Inmem).map_err(ApiError::internal)?;
+        let draft = Sealed::new(memory.clone())
+            .initialize(params, &mut rng)
+            .await
+            .map_err(refused)?;
+        let root_token = self.first_records(&draft.unsealed, root_token).await?;
+        let recovery_shares = match recovery {
+            Some(wanted) => self.new_recovery_key(&draft.unsealed, wanted).await?,
+            None => Vec::new(),
+        };
+        self.sealed.adopt(memory.as_ref()).await.map_err(refused)?;
+        Ok(Initialized {
+            shares: draft.shares,
+            recovery_shares,
+            root_token,
+            store: self.sealed.unseal(&unseal_key).await.map_err(refused)?,
+        })
+    }
+
+    /// What every store has from the beginning; gives the root token.
+    async fn first_records(
+        &self,
+        store: &Arc<Unsealed>,
+        root_token: Option<Zeroizing<String>>,
+    ) -> Result<Zeroizing<String>, ApiError> {
+        let core = self.open_core(store.clone()).await?;
+        let mut batch = Batch::default();
+        let mut record = root_token_record(self.now());
+        if root_token.is_some() {
+            // As if it had been created with its id, which is how a development server makes it.
+            record.path = "auth/token/create".into();
+            record.display_name = "token".into();
+            record.no_lease = false;
+        }
+        let token = core.tokens.create(&mut batch, record, root_token)?;
+        store.commit(batch).await?;
+        Ok(token.secret)
     }
 
     /// Brings a server into service that was initialized just now.
@@ -125,6 +147,13 @@ impl Node {
             .map_err(ApiError::internal)?;
         recovery::save(store, &Recovery::new(shares, threshold, key.as_slice())).await?;
         Ok(split)
+    }
+}
+
+fn refused(error: BarrierError) -> ApiError {
+    match error {
+        BarrierError::AlreadyInitialized => ApiError::bad_request("Vault is already initialized"),
+        other => ApiError::internal(other),
     }
 }
 

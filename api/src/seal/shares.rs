@@ -17,9 +17,11 @@ pub type Share = Zeroizing<Vec<u8>>;
 /// # Errors
 /// Anything else, or a length that no share can have.
 pub fn parse_share(text: &str) -> Result<Share, ApiError> {
-    let bytes = hex::decode(text)
-        .or_else(|_| STANDARD.decode(text))
-        .map(Zeroizing::new)
+    // What is too short or too long in hexadecimal may be base64 of the right length.
+    let hexadecimal = hex::decode(text).map(Zeroizing::new).ok();
+    let bytes = hexadecimal
+        .filter(|bytes| (MIN_BYTES..=MAX_BYTES).contains(&bytes.len()))
+        .map_or_else(|| STANDARD.decode(text).map(Zeroizing::new), Ok)
         .map_err(|_| ApiError::bad_request("'key' must be a valid hex or base64 string"))?;
     if bytes.len() < MIN_BYTES {
         return Err(ApiError::bad_request(format!(
@@ -123,6 +125,7 @@ mod tests {
     fn refuses_what_cannot_be_a_share() {
         for (text, message) in [
             ("zz!!", "'key' must be a valid hex or base64 string"),
+            ("aab", "'key' must be a valid hex or base64 string"),
             ("aabb", "invalid key: key is shorter than minimum 16 bytes"),
             (
                 &"ab".repeat(34),

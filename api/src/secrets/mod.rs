@@ -1,4 +1,5 @@
 //! Secrets engines. Their folders never import each other.
 
 pub mod cubbyhole;
+pub mod kv;
 pub mod pki;

@@ -143,6 +143,7 @@ impl Engine for Sys {
     ];
     const HELP: &'static str =
         "The system backend is built-in to Vault and cannot be remounted or unmounted.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["replication/status"];
 }
 
 /// `sys/` as it is before the mount table can be read.

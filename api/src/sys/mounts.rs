@@ -9,6 +9,7 @@ use crate::expiry::{self, OnFailure};
 use crate::mount::MountConfig;
 use crate::params::{NoParams, Pairs, params};
 use crate::reply::Reply;
+use crate::secrets::kv;
 use crate::sys::Sys;
 use crate::sys::mount_config::{TuneParams, read_enable_config};
 use crate::sys::mount_view::{entry, shown_path, tuning};
@@ -176,6 +177,13 @@ impl Endpoint for EnableMount {
             .is_some_and(|given| given.0.is_empty());
         options.extend(params.options.unwrap_or_default().0);
         refuse_version(&kind, is_auth, options.get("version"))?;
+        let kind = match kv::ALIASES.iter().find(|(alias, _)| *alias == kind) {
+            None => kind,
+            Some((_, version)) => {
+                options.extend(version.map(|version| ("version".into(), version.into())));
+                "kv".to_owned()
+            }
+        };
         config.options = (!(none_given && options.is_empty())).then_some(options);
         // There is one version, and one source of entropy.
         let _ = (params.plugin_version, params.external_entropy_access);
@@ -189,7 +197,8 @@ impl Endpoint for EnableMount {
 
 /// Only key-value engines come in versions.
 fn refuse_version(kind: &str, is_auth: bool, version: Option<&String>) -> Result<(), ApiError> {
-    if version.is_none_or(String::is_empty) || matches!(kind, "generic" | "kv") {
+    if version.is_none_or(String::is_empty) || matches!(kind, "generic" | "kv" | "kv-v1" | "kv-v2")
+    {
         return Ok(());
     }
     let class = if is_auth {
@@ -287,7 +296,12 @@ impl Endpoint for Tune {
         }
         let system_max_secs = cx.node.settings.system_ttl.max_secs;
         let change = |config: &mut MountConfig| params.apply(config, is_auth, system_max_secs);
-        cx.core()?.mounts.tune(&path, change).await?;
-        Ok(Reply::nothing())
+        let upgraded = cx.core()?.mounts.tune(&path, change).await?;
+        let warning = upgraded.then(|| {
+            "Upgrading mount from version 1 to version 2. This mount will be unavailable for a \
+             brief period and will resume service shortly."
+                .to_owned()
+        });
+        Ok(Reply::nothing().warn_all(warning))
     }
 }

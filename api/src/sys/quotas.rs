@@ -114,12 +114,19 @@ fn shown(limit: &RateLimit) -> Value {
         "type": "rate-limit",
         "name": limit.name,
         "path": limit.path,
-        "rate": limit.rate,
+        "rate": number(limit.rate),
         "interval": limit.interval_secs,
         "block_interval": limit.block_interval_secs,
         "role": "",
         "inheritable": limit.inheritable,
     })
+}
+
+/// A whole number without a fraction, as JSON of other servers has it.
+fn number(rate: f64) -> Value {
+    let text = rate.to_string();
+    text.parse::<u64>()
+        .map_or_else(|_| json!(rate), |whole| json!(whole))
 }
 
 pub(super) struct WriteRateLimit;

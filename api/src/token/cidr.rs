@@ -14,7 +14,6 @@ pub fn parse_bound_cidrs<S: AsRef<str>>(entries: &[S]) -> Result<Vec<IpNet>, Api
     entries
         .iter()
         .map(|entry| entry.as_ref().trim())
-        .filter(|entry| !entry.is_empty())
         .map(|entry| {
             let address = entry.parse::<IpAddr>().map(IpNet::from);
             address.or_else(|_| entry.parse()).map_err(|_| {
@@ -48,20 +47,31 @@ mod tests {
     fn takes_addresses_and_networks_and_shows_addresses_bare() {
         let entries = [
             "10.0.0.1",
+            "10.1.2.3/8",
             " 10.0.0.0/8",
             "127.0.0.1/32",
             "::1",
             "fd00::/8",
-            "",
         ];
         let shown = show_bound_cidrs(&parse_bound_cidrs(&entries).unwrap());
         assert_eq!(
             shown,
-            ["10.0.0.1", "10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8"]
+            [
+                "10.0.0.1",
+                "10.1.2.3/8",
+                "10.0.0.0/8",
+                "127.0.0.1",
+                "::1",
+                "fd00::/8"
+            ]
         );
-        let error = parse_bound_cidrs(&["bad"]).unwrap_err();
-        let text = "error parsing address \"bad\": Unable to convert \"bad\" to an IPv4 or IPv6 \
-                    address, or a UNIX Socket";
-        assert_eq!(error.to_string(), text);
+        for bad in ["bad", "", "10.0.0.0/33"] {
+            let error = parse_bound_cidrs(&["::1", bad]).unwrap_err();
+            let text = format!(
+                "error parsing address {bad:?}: Unable to convert {bad:?} to an IPv4 or IPv6 \
+                 address, or a UNIX Socket"
+            );
+            assert_eq!(error.to_string(), text);
+        }
     }
 }

@@ -143,7 +143,7 @@ impl TokenStore {
             policies,
             path: request.call.path.clone(),
             metadata: grant.metadata,
-            display_name: grant.display_name,
+            display_name: login_name(&request.mount.path, &grant.display_name),
             num_uses: i64::try_from(grant.num_uses).unwrap_or(i64::MAX),
             created_at: now,
             expires_at: Some(life.ends_at),
@@ -165,6 +165,16 @@ impl TokenStore {
         }
         Ok((token.auth(now), warnings))
     }
+}
+
+/// `auth/team/ci/` and `bob` as `team-ci-bob`.
+fn login_name(mount_path: &str, name: &str) -> String {
+    let path = mount_path.strip_prefix("auth/").unwrap_or(mount_path);
+    let mount = path.trim_end_matches('/').replace('/', "-");
+    if name.is_empty() {
+        return mount;
+    }
+    format!("{mount}-{name}")
 }
 
 /// A mount that is tuned to one kind makes no other; else the role decides, then the mount.

@@ -34,12 +34,25 @@ const SKIPPED: &[&str] = &["seal", "step-down", "revoke-self"];
 #[tokio::test]
 async fn no_secret_of_any_request_or_answer_is_logged_in_plain() {
     let server = Server::start().await;
-    server.enable_auth("approle").await;
+    for kind in ["approle", "jwt", "kubernetes"] {
+        server.enable_auth(kind).await;
+    }
     let mounts = &server.node.core().unwrap().mounts;
     mounts
         .mount("pki/", "pki", MountConfig::default(), false, false)
         .await
         .unwrap();
+    for (path, kind) in [
+        ("mounts/kv", "kv-v2"),
+        ("mounts/plain", "kv"),
+        ("auth/userpass", "userpass"),
+        ("auth/cert", "cert"),
+    ] {
+        let enabled = server
+            .write(ROOT, &format!("sys/{path}"), json!({ "type": kind }))
+            .await;
+        assert_eq!(enabled.0, 204);
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let options = json!({"file_path": path.to_str().unwrap()});

@@ -108,11 +108,22 @@ async fn unknown_serial_numbers_are_not_found() {
         let raw = pki.fetch(&format!("cert/{serial}/raw")).await;
         assert_eq!(raw.status, 204, "{serial}");
     }
-    let answer = pki.read("cert/zz").await;
-    assert_eq!(
-        (answer.0, error(&answer)),
-        (404, "1 error occurred:\n\t* unsupported path\n\n")
-    );
+    for path in ["cert/zz", "cert/ca/nope"] {
+        let answer = pki.read(path).await;
+        assert_eq!((answer.0, error(&answer)), (404, "unsupported path"));
+        let answer = pki.server.read("", &format!("pki/{path}")).await;
+        assert_eq!((answer.0, error(&answer)), (404, "unsupported path"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_learns_nothing_of_lists_beside_public_paths() {
+    let pki = Pki::start().await;
+    for (token, status) in [("", 403), (ROOT, 405)] {
+        let (listed, _) = pki.server.list(token, "pki/ca").await;
+        let (read, _) = pki.server.read(token, "pki/issuers").await;
+        assert_eq!((listed, read), (status, status));
+    }
 }
 
 #[tokio::test]

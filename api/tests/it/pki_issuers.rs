@@ -241,6 +241,7 @@ async fn renaming_and_deleting_warn_of_roles_that_lose_their_issuer() {
                  issuer. Operations without an explicit issuer will not work until a new default \
                  is configured."
             ),
+            "1 roles reference default",
         ])
     );
     assert_eq!(pki.server.list("", "pki/issuers").await.0, 404);

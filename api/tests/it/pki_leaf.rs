@@ -265,6 +265,11 @@ async fn the_role_of_the_body_does_not_count_for_sign_verbatim() {
         .write("sign-verbatim", json!({"csr": csr, "role": "nope"}))
         .await;
     assert_eq!(status, 200, "{body}");
+    let warnings = text(&body["warnings"][0]);
+    assert!(
+        warnings.ends_with("captured from the endpoint's path: [role]"),
+        "{warnings}"
+    );
 }
 
 #[tokio::test]

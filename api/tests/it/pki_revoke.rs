@@ -168,6 +168,10 @@ async fn another_certificate_with_a_stored_serial_number_is_refused() {
     );
 }
 
+fn another(key_type: &str) -> &'static str {
+    if key_type == "ec" { "ed25519" } else { "ec" }
+}
+
 #[tokio::test]
 async fn the_holder_of_the_key_may_revoke() {
     let pki = Pki::start().await;
@@ -186,14 +190,19 @@ async fn the_holder_of_the_key_may_revoke() {
         let request = json!({"common_name": "a.x", "private_key_format": format});
         let leaf = pki.ok("issue/any", request).await;
         let (serial, key) = (text(&leaf["serial_number"]), &leaf["private_key"]);
-        let other = pki.issue("b.x").await;
-        let data = json!({"serial_number": serial, "private_key": other["private_key"]});
-        let (status, text) = pki.refused("revoke-with-key", data).await;
-        assert_eq!(status, 400);
-        assert!(
-            text.contains("provided private key does not match certificate's public key"),
-            "{text}"
-        );
+        for (other_type, part) in [
+            (key_type, "private key"),
+            (another(key_type), "private key type"),
+        ] {
+            let role = json!({"allow_any_name": true, "key_type": other_type});
+            pki.ok("roles/other", role).await;
+            let other = pki.ok("issue/other", json!({"common_name": "b.x"})).await;
+            let data = json!({"serial_number": serial, "private_key": other["private_key"]});
+            let (status, text) = pki.refused("revoke-with-key", data).await;
+            assert_eq!(status, 400);
+            let expected = format!("provided {part} does not match certificate's public key");
+            assert!(text.contains(&expected), "{text}");
+        }
         pki.ok(
             "revoke-with-key",
             json!({"serial_number": serial, "private_key": key}),

@@ -1,13 +1,14 @@
 //! Initializing, unsealing, sealing, new root tokens and new shares.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Value, json};
 use signet_api::call::Op;
 use signet_api::seal::{NamedKey, StaticSeal};
-use signet_storage::{Backend, Engine, UnsealKey};
+use signet_storage::{Backend, Engine, Observer, UnsealKey};
 
 use crate::support::{Answer, ROOT, Server, call, error};
 
@@ -53,6 +54,29 @@ fn wrong_keys() -> Vec<String> {
         format!("{}f2", "cd".repeat(32)),
         format!("{}f3", "ef".repeat(32)),
     ]
+}
+
+#[derive(Debug, Default)]
+struct CountCommits(AtomicUsize);
+
+impl Observer for CountCommits {
+    fn changed(&self, _paths: &[&str]) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn initializing_is_one_commit() {
+    let store = store();
+    let commits = Arc::new(CountCommits::default());
+    store.watch(commits.clone());
+    let server = Server::sealed_on(store.clone());
+    let (keys, root) = initialize(&server, 1, 1).await;
+    assert_eq!(commits.0.load(Ordering::SeqCst), 1);
+    // All that it takes is there for another process.
+    let other = Server::sealed_on(store);
+    unseal(&other, &keys).await;
+    assert_eq!(other.read(&root, "sys/policies/acl/default").await.0, 200);
 }
 
 #[tokio::test]

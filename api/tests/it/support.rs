@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
 use signet_api::keys_ahead::KeysAhead;
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, Node, NodeSettings};
@@ -18,11 +19,15 @@ use signet_api::token::TokenRecord;
 use signet_storage::{Backend, Batch, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
+use crate::outbound::FakeOutbound;
+
 pub(crate) const ROOT: &str = "root";
 
 pub(crate) struct Server {
     pub(crate) node: Arc<Node>,
     pub(crate) clock: Arc<FixedClock>,
+    /// Answers what the server asks of others.
+    pub(crate) outbound: Arc<FakeOutbound>,
     /// Set by `start`.
     unseal_key: Option<UnsealKey>,
 }
@@ -51,12 +56,15 @@ impl Server {
     /// A server process on a store; nothing is initialized or unsealed.
     pub(crate) fn sealed_on(backend: Arc<dyn Backend>) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
+        let outbound = Arc::new(FakeOutbound::default());
         let environment = Environment {
             clock: clock.clone(),
             rng: Arc::new(SeededRng::default()),
             pool: Pool::new(2, 64),
             key_pool: Pool::new(2, 64),
             keys_ahead: Arc::new(KeysAhead::new(2)),
+            outbound: outbound.clone(),
+            local_cluster: Arc::new(OutsideCluster),
         };
         let settings = NodeSettings {
             system_ttl: SystemTtl::default(),
@@ -70,6 +78,7 @@ impl Server {
         Self {
             node,
             clock,
+            outbound,
             unseal_key: None,
         }
     }

@@ -27,6 +27,13 @@ async fn server_with_everything() -> (Server, Vec<Arc<Mount>>) {
         let answer = server.write(ROOT, &path, json!({ "type": kind })).await;
         assert_eq!(answer.0, 204, "{kind}: {answer:?}");
     }
+    for kind in ["generic", "kv-v2"] {
+        let path = format!("sys/mounts/test-{kind}");
+        assert_eq!(
+            server.write(ROOT, &path, json!({ "type": kind })).await.0,
+            204
+        );
+    }
     let mounts = server.node.core().unwrap().mounts.all();
     (server, mounts)
 }
@@ -340,6 +347,20 @@ const WITHOUT_TOKEN: &[&str] = &[
     "pki unauthenticated Write ocsp",
     // Logins.
     "approle unauthenticated Write login",
+    "jwt unauthenticated Write login",
+    "kubernetes unauthenticated Write login",
+    "oidc unauthenticated Write login",
+    // Refused, whoever calls.
+    "jwt unauthenticated Read oidc/callback",
+    "jwt unauthenticated Write oidc/auth_url",
+    "jwt unauthenticated Write oidc/callback",
+    "jwt unauthenticated Write oidc/poll",
+    "oidc unauthenticated Read oidc/callback",
+    "oidc unauthenticated Write oidc/auth_url",
+    "oidc unauthenticated Write oidc/callback",
+    "oidc unauthenticated Write oidc/poll",
+    "cert unauthenticated Write login",
+    "userpass unauthenticated Write login/{username}",
 ];
 
 #[tokio::test]

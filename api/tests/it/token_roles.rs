@@ -214,7 +214,7 @@ async fn a_role_gives_period_and_orphans_without_sudo() {
     for (key, value) in [
         ("path", json!("auth/token/create/r/suf")),
         ("role", json!("r")),
-        ("period", json!(3600)),
+        ("period", json!(null)),
         ("bound_cidrs", json!(["127.0.0.0/8"])),
     ] {
         assert_eq!(body["data"][key], value, "{key}");

@@ -5,7 +5,7 @@ pub mod build;
 use crate::asn1::{Malformed, Reader, tag};
 use crate::dn::NameView;
 use crate::ext::read;
-use crate::key::{KeyError, KeyKind, PublicKey, SignatureAlgorithm};
+use crate::key::{Hash, KeyError, KeyKind, PublicKey, SignatureAlgorithm};
 use crate::oid;
 use crate::pem;
 use crate::plan::{RawExtension, SubjectAltNames};
@@ -151,6 +151,16 @@ impl Csr {
     /// [`KeyError::UnknownAlgorithm`] for algorithms that are read but never accepted, such as DSA.
     pub fn public_key(&self) -> Result<&PublicKey, &KeyError> {
         self.public_key.as_ref()
+    }
+
+    /// Whether the signature, right or wrong, is over a hash that can be forged.
+    #[must_use]
+    pub fn is_signed_with_sha1(&self) -> bool {
+        use SignatureAlgorithm::{Ecdsa, RsaPkcs1, RsaPss};
+        matches!(
+            self.signature_algorithm,
+            Ok(Ecdsa(Hash::Sha1) | RsaPkcs1(Hash::Sha1) | RsaPss(Hash::Sha1))
+        )
     }
 
     /// Checks that whoever asks holds the private key.

@@ -119,6 +119,18 @@ pub enum KeyKind {
     Unrecognized,
 }
 
+impl KeyKind {
+    fn name(&self) -> &str {
+        match self {
+            Self::Ec => "EC",
+            Self::Ed25519 => "Ed25519",
+            Self::Other(name) => name,
+            Self::Rsa => "RSA",
+            Self::Unrecognized => "unknown",
+        }
+    }
+}
+
 /// What the rules look at beside role and request.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -210,6 +222,9 @@ pub fn vet_workload(
     now: UnixTime,
 ) -> Result<(Vetted, Warnings), Refusal> {
     let plan = workload::vet(&CsrFacts::of(&csr), request, issuer_not_after, now)?;
+    if csr.is_signed_with_sha1() {
+        return Err(Refusal::WorkloadSignature);
+    }
     proved(plan, csr)
 }
 

@@ -176,8 +176,12 @@ pub enum Refusal {
     UserId { user_id: String },
     #[error("the request does not fit the identity of the workload: {0}")]
     Workload(WorkloadMismatch),
+    #[error("proxies of a mesh cannot use {kind} keys of {bits} bits")]
+    WorkloadKey { kind: String, bits: u32 },
     #[error("requested a validity of {asked_secs} seconds, at most {most_secs} are allowed")]
     WorkloadLifetime { asked_secs: u64, most_secs: u64 },
+    #[error("the request is signed with SHA-1")]
+    WorkloadSignature,
 }
 
 impl Refusal {

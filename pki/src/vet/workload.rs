@@ -11,23 +11,27 @@ use der::Decode;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName, name::GeneralName};
 
 use super::{
-    CsrFacts, Refusal, Warning, Warnings, key,
+    CsrFacts, KeyFacts, KeyKind, Origin, Refusal, Warning, Warnings, key,
+    patterns::glob_matches,
     uri::is_uri_reference,
     usage,
     validity::{after, before},
 };
 use crate::{
+    dn,
     plan::{
         BasicConstraints, KeyUsage, Plan, RawExtension, SignaturePreference, Subject,
         SubjectAltNames, SubjectAttributes,
     },
-    role::KeyType,
+    role::Role,
     time::{UnixTime, Validity},
 };
 
 /// What a workload's certificate is to say.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkloadRequest<'a> {
+    /// Its keys, its URIs and nothing else of it counts.
+    pub role: &'a Role,
     /// SPIFFE ids of the caller, proved by the way it connected. At least one.
     pub identities: &'a [String],
     pub csr_mode: CsrMode,
@@ -92,8 +96,11 @@ pub(super) fn vet(
     issuer_not_after: UnixTime,
     now: UnixTime,
 ) -> Result<(Plan, Warnings), Refusal> {
-    key::check(&csr.key, KeyType::Any, 0)?;
+    let role = request.role;
+    key::check(&csr.key, role.key_type, role.key_bits)?;
+    check_key(&csr.key)?;
     check_identities(request.identities).map_err(Refusal::Workload)?;
+    check_role(request.identities, role)?;
     if request.csr_mode == CsrMode::Strict {
         check_csr(csr, request.identities).map_err(Refusal::Workload)?;
     }
@@ -119,6 +126,35 @@ pub(super) fn vet(
         signature: SignaturePreference::default(),
     };
     Ok((plan, warnings))
+}
+
+/// What every proxy of a mesh can use: Envoy by default has neither P-521 nor Ed25519, and loads no
+/// RSA key below 2048 bits.
+fn check_key(key: &KeyFacts) -> Result<(), Refusal> {
+    match (&key.kind, key.bits) {
+        (KeyKind::Ec, 256 | 384) | (KeyKind::Rsa, LEAST_RSA_BITS..) => Ok(()),
+        (kind, bits) => Err(Refusal::WorkloadKey {
+            kind: kind.name().to_owned(),
+            bits,
+        }),
+    }
+}
+
+fn check_role(identities: &[String], role: &Role) -> Result<(), Refusal> {
+    let from = Origin::Request;
+    if role.allowed_uri_sans.is_empty() {
+        return Err(Refusal::UriForbidden { from });
+    }
+    let is_allowed = |identity: &String| {
+        role.allowed_uri_sans
+            .iter()
+            .any(|glob| glob_matches(glob, identity))
+    };
+    if identities.iter().all(is_allowed) {
+        Ok(())
+    } else {
+        Err(Refusal::UriNotAllowed { from })
+    }
 }
 
 fn check_identities(identities: &[String]) -> Result<(), WorkloadMismatch> {
@@ -157,8 +193,8 @@ fn is_spiffe_id(text: &str) -> bool {
 }
 
 fn check_csr(csr: &CsrFacts, identities: &[String]) -> Result<(), WorkloadMismatch> {
-    let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    if named(&csr.common_name) || named(&csr.serial_number) || !csr.user_ids.is_empty() {
+    // Istio's agents send an organization that is empty, ztunnel no attribute at all.
+    if !dn::is_blank(&csr.raw_subject) {
         return Err(WorkloadMismatch::Subject);
     }
     let SubjectAltNames {
@@ -267,6 +303,7 @@ fn decide_validity(
     Ok((validity, warnings))
 }
 
+const LEAST_RSA_BITS: u32 = 2048;
 /// digitalSignature and keyEncipherment.
 const WORKLOAD_KEY_USAGE: KeyUsage = KeyUsage(1 | 1 << 2);
 const LONGEST_SPIFFE_ID: usize = 2048;

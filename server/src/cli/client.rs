@@ -138,6 +138,15 @@ impl Client {
         }
     }
 
+    /// As [`Self::secret`], where 404 is a failure whatever it carries.
+    pub(crate) fn done(&self, call: &Call) -> Result<Option<Secret>, ClientError> {
+        let answer = self.send(call)?;
+        if answer.body.is_empty() {
+            return Ok(None);
+        }
+        parse_secret(&answer.body).map(Some)
+    }
+
     /// The answer as bare JSON.
     pub(crate) fn json(&self, call: &Call) -> Result<Value, ClientError> {
         let answer = self.send(call)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::cli::transport::TransportError;
@@ -40,10 +40,13 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// The messages of an error envelope.
+    /// The messages of an error envelope; none of an object that has none.
     pub(crate) fn messages(body: &[u8]) -> Option<Vec<String>> {
-        let value: Value = serde_json::from_slice(body).ok()?;
-        let messages = value.get("errors")?.as_array()?;
+        let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let messages = match object.get("errors") {
+            None | Some(Value::Null) => return Some(Vec::new()),
+            Some(messages) => messages.as_array()?,
+        };
         Some(
             messages
                 .iter()

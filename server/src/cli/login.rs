@@ -34,7 +34,8 @@ pub(crate) struct Login {
     format: FormatFlag,
     #[command(flatten)]
     field: FieldFlag,
-    /// Type of the auth method: "token", "userpass", "ldap" or "cert". The default is token.
+    /// Type of the auth method: "token", "userpass", "ldap", "cert", "kubernetes" or "jwt". The
+    /// default is token.
     #[arg(long, default_value = "token", hide_default_value = true)]
     method: String,
     /// Print nothing; the token is kept.
@@ -134,6 +135,10 @@ impl Login {
                 let call = Call::put(format!("auth/{mount}/login"), &json!({"name": name}));
                 anonymous(client, &call)
             }
+            "jwt" | "kubernetes" => {
+                let call = self.signed_token_call(cli, &mount, fields)?;
+                anonymous(client, &call)
+            }
             "ldap" | "userpass" => {
                 let call = self.password_call(cli, &mount, fields)?;
                 anonymous(client, &call)
@@ -147,6 +152,29 @@ impl Login {
             }
             other => Err(unknown_method(cli, other)),
         }
+    }
+
+    fn signed_token_call(
+        &self,
+        cli: &mut Cli<'_, '_>,
+        mount: &str,
+        mut fields: BTreeMap<String, String>,
+    ) -> Result<Call, Stop> {
+        if self.method == "kubernetes" && !fields.contains_key("role") {
+            return Err(Stop::failed(
+                "Error authenticating: 'role' must be supplied",
+            ));
+        }
+        let jwt = match fields.remove("jwt") {
+            Some(jwt) => jwt,
+            None => self.ask(cli, "JWT (will be hidden): ")?,
+        };
+        let mut body: Map<String, Value> = fields
+            .into_iter()
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect();
+        body.insert("jwt".to_owned(), Value::from(jwt.trim()));
+        Ok(Call::put(format!("auth/{mount}/login"), &body))
     }
 
     fn password_call(
@@ -228,6 +256,8 @@ impl Login {
 pub(crate) fn help_of(method: &str) -> Option<&'static str> {
     Some(match method {
         "cert" => CERT_HELP,
+        "jwt" => JWT_HELP,
+        "kubernetes" => KUBERNETES_HELP,
         "ldap" => LDAP_HELP,
         "token" => TOKEN_HELP,
         "userpass" => USERPASS_HELP,
@@ -320,6 +350,35 @@ Configuration:
 
   name=<string>
       Role to log in against. The default is to try all roles.";
+
+const JWT_HELP: &str = "Usage: signet login -method=jwt [CONFIG K=V...]
+
+  Logs in with a token that an issuer has signed, such as the id token of a CI job:
+
+      $ signet login -method=jwt role=ci jwt=@token
+
+Configuration:
+
+  jwt=<string>
+      The token; it is asked for when absent.
+
+  role=<string>
+      Role to log in against. The default is that of the auth method.";
+
+const KUBERNETES_HELP: &str = "Usage: signet login -method=kubernetes [CONFIG K=V...]
+
+  Logs in with the token of a Kubernetes service account:
+
+      $ signet login -method=kubernetes role=web \\
+          jwt=@/var/run/secrets/kubernetes.io/serviceaccount/token
+
+Configuration:
+
+  jwt=<string>
+      The token; it is asked for when absent.
+
+  role=<string>
+      Role to log in against.";
 
 const LDAP_HELP: &str = "Usage: signet login -method=ldap [CONFIG K=V...]
 

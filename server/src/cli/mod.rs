@@ -21,10 +21,12 @@ mod help;
 mod kv;
 mod lease;
 mod login;
+mod mesh;
 mod mount;
 mod operator;
 mod output;
 mod path_help;
+mod pki;
 mod policy;
 mod policy_format;
 mod print;
@@ -91,9 +93,13 @@ enum Command {
     List(data::List),
     Login(login::Login),
     #[command(subcommand)]
+    Mesh(mesh::Mesh),
+    #[command(subcommand)]
     Operator(operator::Operator),
     Patch(data::Patch),
     PathHelp(path_help::PathHelp),
+    #[command(subcommand)]
+    Pki(pki::Pki),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
@@ -229,9 +235,11 @@ fn dispatch(command: Command, cli: &mut Cli<'_, '_>) -> Outcome {
         Command::Lease(lease) => lease.run(cli),
         Command::List(list) => list.run(cli),
         Command::Login(login) => login.run(cli),
+        Command::Mesh(mesh) => mesh.run(cli),
         Command::Operator(operator) => operator.run(cli),
         Command::Patch(patch) => patch.run(cli),
         Command::PathHelp(path_help) => path_help.run(cli),
+        Command::Pki(pki) => pki.run(cli),
         Command::Policy(policy) => policy.run(cli),
         Command::Print(print) => print.run(cli),
         Command::Read(read) => read.run(cli),

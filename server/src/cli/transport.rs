@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::cli::args::go_io_error;
+use crate::tls_client;
 
 /// What decides whom the client trusts and as whom it appears. All empty: the system's roots.
 #[derive(Clone, Debug, Default)]
@@ -170,11 +171,10 @@ fn request(exchange: &Exchange<'_>) -> Result<Request<Full<Bytes>>, TransportErr
 }
 
 fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TransportError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TransportError::Setup(error.to_string()))?;
+    let builder =
+        tls_client::builder().map_err(|error| TransportError::Setup(error.to_string()))?;
     let builder = if settings.skip_verify {
+        let provider = Arc::clone(builder.crypto_provider());
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAnyone { provider }))
@@ -198,7 +198,6 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TransportError>
 }
 
 fn roots(settings: &TlsSettings) -> Result<RootCertStore, TransportError> {
-    let mut store = RootCertStore::empty();
     let mut given = Vec::new();
     if let Some(path) = &settings.ca_cert {
         given.extend(pem_certificates(path, &read(path)?)?);
@@ -213,15 +212,10 @@ fn roots(settings: &TlsSettings) -> Result<RootCertStore, TransportError> {
             )));
         }
     } else {
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(store);
+        return Ok(tls_client::system_roots());
     }
-    for certificate in given {
-        store
-            .add(certificate)
-            .map_err(|error| TransportError::Setup(format!("CA certificate: {error}")))?;
-    }
-    Ok(store)
+    tls_client::roots_of(given)
+        .map_err(|error| TransportError::Setup(format!("CA certificate: {error}")))
 }
 
 fn read(path: &str) -> Result<Vec<u8>, TransportError> {
@@ -233,15 +227,8 @@ fn pem_certificates(
     source: &str,
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, TransportError> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| TransportError::Setup(format!("{source}: {error}")))?;
-    if certificates.is_empty() {
-        return Err(TransportError::Setup(format!(
-            "{source}: no certificate found"
-        )));
-    }
-    Ok(certificates)
+    tls_client::pem_certificates(pem)
+        .map_err(|error| TransportError::Setup(format!("{source}: {error}")))
 }
 
 fn tls_error(error: &io::Error) -> TransportError {

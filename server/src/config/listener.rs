@@ -78,7 +78,7 @@ pub(crate) fn read(block: Block, shared: &Shared, report: &mut Report) -> Option
     };
     let connections = connection_limits(&mut section, report);
     let policy = policy(&mut section, shared, report);
-    section.ignore(&["cluster_address", "purpose", "bind_addr_family"]);
+    section.ignore(&["cluster_address", "bind_addr_family"]);
     section.warn_unsupported(
         &[
             "cors_enabled",
@@ -158,6 +158,11 @@ fn tcp(section: &mut Section, report: &mut Report) -> Option<Bind> {
 
 /// `host:port`, `host`, `:port` or `[v6]:port`.
 pub(crate) fn tcp_address(address: &str) -> Result<Bind, String> {
+    tcp_address_or(address, DEFAULT_PORT)
+}
+
+/// Host and port, with a port for addresses that have none.
+pub(crate) fn tcp_address_or(address: &str, default_port: u16) -> Result<Bind, String> {
     if address.contains("{{") {
         return Err(format!("address templates are not supported: {address:?}"));
     }
@@ -169,7 +174,7 @@ pub(crate) fn tcp_address(address: &str) -> Result<Bind, String> {
                 .map_err(|_| format!("invalid port in address {address:?}"))?;
             (host, port)
         }
-        _ => (address, DEFAULT_PORT),
+        _ => (address, default_port),
     };
     let host = host
         .strip_prefix('[')
@@ -237,6 +242,7 @@ fn policy(section: &mut Section, shared: &Shared, report: &mut Report) -> Policy
             .flag("disable_unauthed_rekey_endpoints", report)
             .unwrap_or(false),
         metrics: metrics(section, report),
+        only_distribution: only_distribution(section, report),
     };
     Policy {
         limits: limits(section, shared, report),
@@ -246,6 +252,22 @@ fn policy(section: &mut Section, shared: &Shared, report: &mut Report) -> Policy
         restrictions,
     }
 }
+
+/// Other purposes are those of other products, for which every listener is an `api`.
+fn only_distribution(section: &mut Section, report: &mut Report) -> bool {
+    let place = section.place_of("purpose");
+    let purposes = section.list("purpose", report).unwrap_or_default();
+    let is_wanted = purposes.iter().any(|purpose| purpose == DISTRIBUTION);
+    if is_wanted && purposes.len() > 1 {
+        report.error(
+            &place,
+            format_args!("a listener whose purpose is {DISTRIBUTION:?} has no other"),
+        );
+    }
+    is_wanted
+}
+
+const DISTRIBUTION: &str = "pki_distribution";
 
 fn limits(section: &mut Section, shared: &Shared, report: &mut Report) -> Limits {
     let defaults = Limits::default();

@@ -7,6 +7,8 @@
 pub(crate) mod args;
 mod declared;
 pub(crate) mod env;
+mod istio_csr;
+mod kubernetes;
 mod listener;
 mod log;
 mod seal;
@@ -28,6 +30,8 @@ use zeroize::Zeroizing;
 use self::args::ServerArgs;
 pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
+pub(crate) use self::istio_csr::{IstioCsr, Jwks, Keys, Kubernetes, TokenAuthenticator};
+pub(crate) use self::kubernetes::{IstiodSettings, KubernetesSettings};
 pub(crate) use self::listener::{Bind, Listener, UnixSocket};
 pub(crate) use self::log::{Keep, LogFileSettings, LogFormat, LogSettings};
 use self::section::{Place, Report, Section};
@@ -53,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) declared: Declared,
     /// RSA-2048 keys to be made while the server is idle; 0 for none.
     pub(crate) rsa_keys_ahead: usize,
+    /// URL of the API server of the cluster that this process runs in, if it does.
+    pub(crate) kubernetes_service: Option<String>,
     /// For the log, once there is one.
     pub(crate) warnings: Vec<String>,
 }
@@ -63,10 +69,8 @@ pub(crate) struct Declared {
     #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
     pub(crate) telemetry: Telemetry,
     pub(crate) audit: Vec<DeclaredDevice>,
-    /// `istio_csr { … }` as it stands.
-    pub(crate) istio_csr: Option<Section>,
-    /// `kubernetes { … }` as it stands.
-    pub(crate) kubernetes: Option<Section>,
+    pub(crate) istio_csr: Option<IstioCsr>,
+    pub(crate) kubernetes: Option<KubernetesSettings>,
 }
 
 /// What `-dev` asks for.
@@ -78,6 +82,8 @@ pub(crate) struct DevSettings {
     pub(crate) token_home: Option<PathBuf>,
     /// Where keys and data survive; `None` for memory.
     pub(crate) directory: Option<PathBuf>,
+    /// Whether the store at `secret/` keeps versions.
+    pub(crate) kv_versions: bool,
     /// The certificate of the first listener is to be made at start.
     pub(crate) tls: Option<DevTls>,
 }
@@ -121,13 +127,11 @@ fn refuse_flags(args: &ServerArgs, report: &mut Report) {
             ));
         }
     }
-    if args.dev_kv_v1 {
-        report.general_error("-dev-kv-v1 is not supported: there is no key-value engine yet");
-    }
     if args.recovery {
         report.general_error("-recovery is not supported: there is no recovery mode");
     }
     for (given, flag) in [
+        (args.dev_kv_v1, "-dev-kv-v1"),
         (args.dev_storage_path.is_some(), "-dev-storage-path"),
         (args.dev_listen_address.is_some(), "-dev-listen-address"),
         (args.dev_root_token_id.is_some(), "-dev-root-token-id"),
@@ -252,8 +256,10 @@ fn settings(
     let declared = Declared {
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
-        istio_csr: file.block("istio_csr", report),
-        kubernetes: file.block("kubernetes", report),
+        istio_csr: file
+            .block("istio_csr", report)
+            .and_then(|section| istio_csr::read(section, report)),
+        kubernetes: kubernetes::read(file, report),
     };
     let system_ttl = system_ttl(file, report);
     let user_lockout = declared::lockout(file, lockout_off, report);
@@ -274,6 +280,7 @@ fn settings(
         pid_file,
         declared,
         rsa_keys_ahead,
+        kubernetes_service: kubernetes_service(environment),
         warnings: Vec::new(),
     })
 }
@@ -290,6 +297,17 @@ fn rsa_keys_ahead(file: &mut Section, report: &mut Report) -> usize {
             0
         }
     }
+}
+
+/// Kubernetes tells every pod where its API server is.
+fn kubernetes_service(environment: &Environment) -> Option<String> {
+    let host = environment.variable("KUBERNETES_SERVICE_HOST")?;
+    let port = environment.variable("KUBERNETES_SERVICE_PORT")?;
+    Some(if host.contains(':') {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
+    })
 }
 
 fn shared(file: &mut Section, report: &mut Report) -> listener::Shared {
@@ -395,6 +413,7 @@ fn dev(args: &ServerArgs, environment: &Environment) -> DevSettings {
             .then(|| environment.variable("HOME").map(PathBuf::from))
             .flatten(),
         directory: args.dev_storage_path.clone(),
+        kv_versions: !args.dev_kv_v1,
         tls: args.dev_tls.then(|| DevTls {
             directory: args.dev_tls_cert_dir.clone(),
         }),

@@ -289,6 +289,21 @@ impl Section {
         }
     }
 
+    /// The keys as they are written.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.key.as_str())
+    }
+
+    /// Refuses what nobody took, in blocks where a misspelt key must not be passed over.
+    pub(crate) fn finish_strictly(self, block: &str, report: &mut Report) {
+        for field in self.fields {
+            report.error(
+                &field.place,
+                format_args!("{block} has no key {}", field.key),
+            );
+        }
+    }
+
     /// Reports what nobody took.
     pub(crate) fn finish(self, report: &mut Report) {
         for field in self.fields {

@@ -401,3 +401,29 @@ fn refuses_flags_of_clusters_in_a_clear_sentence() {
     let errors = load_with("", |_| {}, &[]).unwrap_err();
     assert!(errors[0].contains("-config"), "{errors:?}");
 }
+
+#[test]
+fn a_listener_for_distribution_has_no_other_purpose() {
+    let with = |purpose: &str| {
+        load_text(&format!(
+            "storage \"inmem\" {{}}\nlistener \"tcp\" {{\n  tls_disable = true\n  purpose = {purpose}\n}}\n"
+        ))
+    };
+    for (purpose, only_distribution) in [
+        (r#""pki_distribution""#, true),
+        (r#"["pki_distribution"]"#, true),
+        (r#""api""#, false),
+        (r#"["api", "cluster"]"#, false),
+    ] {
+        let settings = with(purpose).unwrap();
+        let restrictions = settings.listeners[0].policy.restrictions;
+        assert_eq!(
+            restrictions.only_distribution, only_distribution,
+            "{purpose}"
+        );
+    }
+    assert_eq!(
+        with(r#"["api", "pki_distribution"]"#).unwrap_err(),
+        ["c.hcl:4:3: a listener whose purpose is \"pki_distribution\" has no other"]
+    );
+}

@@ -36,7 +36,7 @@ impl Default for ConnectionLimits {
 
 impl ConnectionLimits {
     /// How often to look whether a limit has passed.
-    pub(super) fn check_interval(&self) -> Duration {
+    pub(crate) fn check_interval(&self) -> Duration {
         let shortest = self.header_read.min(self.idle);
         (shortest / 3).clamp(Duration::from_millis(20), Duration::from_secs(10))
     }
@@ -44,7 +44,7 @@ impl ConnectionLimits {
 
 /// What goes on at a connection. Times are milliseconds since it was accepted.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     accepted: Instant,
     requests: AtomicUsize,
     idle_since: AtomicU64,
@@ -54,7 +54,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(accepted: Instant) -> Arc<Self> {
+    pub(crate) fn new(accepted: Instant) -> Arc<Self> {
         Arc::new(Self {
             accepted,
             requests: AtomicUsize::new(0),
@@ -65,14 +65,14 @@ impl Activity {
     }
 
     /// A request's headers are complete; it is under way until the guard is dropped.
-    pub(super) fn request(self: &Arc<Self>) -> RequestGuard {
+    pub(crate) fn request(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.headers_since.store(0, Ordering::SeqCst);
         RequestGuard(self.clone())
     }
 
     /// Has the client done nothing, or too slowly, for too long?
-    pub(super) fn is_overdue(&self, now: Instant, limits: &ConnectionLimits) -> bool {
+    pub(crate) fn is_overdue(&self, now: Instant, limits: &ConnectionLimits) -> bool {
         if self.requests.load(Ordering::SeqCst) > 0 {
             return false;
         }
@@ -107,7 +107,7 @@ impl Activity {
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 
 #[derive(Debug)]
-pub(super) struct RequestGuard(Arc<Activity>);
+pub(crate) struct RequestGuard(Arc<Activity>);
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
@@ -121,7 +121,7 @@ impl Drop for RequestGuard {
 
 /// A stream that keeps [`Activity`] up to date and fails when nobody takes what is written.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     write_stall: Duration,
@@ -129,7 +129,7 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>, write_stall: Duration) -> Self {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, write_stall: Duration) -> Self {
         Self {
             stream,
             activity,

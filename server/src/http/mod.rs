@@ -20,7 +20,7 @@ use signet_api::call::Peer;
 use signet_api::node::Node;
 use tracing::Instrument as _;
 
-pub(crate) use connection::ConnectionLimits;
+pub(crate) use connection::{Activity, ConnectionLimits, Watched};
 pub(crate) use policy::{
     CustomHeaders, ForwardedFor, Limits, MetricsAccess, Policy, Restrictions, StatusSelector,
 };
@@ -68,7 +68,7 @@ impl Edge {
         let is_head = parts.method == Method::HEAD;
         let namespace = parts.headers.get(NAMESPACE).cloned();
         let work = async {
-            let call = match request::read(&policy, self.node.rng(), peer, &parts, body).await {
+            let call = match request::read(&policy, &self.node, peer, &parts, body).await {
                 Ok(call) => call,
                 Err(refused) => return refused.into_response(),
             };

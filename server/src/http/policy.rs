@@ -193,6 +193,8 @@ pub(crate) struct Restrictions {
     pub(crate) forbid_generate_root: bool,
     pub(crate) forbid_rekey: bool,
     pub(crate) metrics: MetricsAccess,
+    /// This listener serves only what certificates point to: CRLs, OCSP, certificates of issuers.
+    pub(crate) only_distribution: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

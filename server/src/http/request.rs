@@ -9,9 +9,10 @@ use http_body_util::Full;
 use hyper::body::Body;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
+use signet_api::node::Node;
 use signet_api::params::parse_bool;
 use signet_api::params::parse_go_duration_nanos;
-use signet_api::random::{Random, uuid};
+use signet_api::random::uuid;
 use zeroize::Zeroizing;
 
 use super::{NAMESPACE, Policy, body, response};
@@ -40,7 +41,7 @@ impl Refused {
 /// Reads a request to its end.
 pub(super) async fn read<B>(
     policy: &Policy,
-    rng: &dyn Random,
+    node: &Node,
     mut peer: Peer,
     parts: &Parts,
     body: B,
@@ -56,14 +57,25 @@ where
     let query = query_pairs(parts.uri.query().unwrap_or_default());
     let op = operation(&parts.method, &path, &query, &parts.headers)?;
     policy.restrictions.check(op, &path)?;
+    let only_distribution = policy.restrictions.only_distribution;
+    if only_distribution && !node.distributes(op, &path) {
+        return Err(Refused::Error(404, String::new()));
+    }
     if op == Op::List && !path.ends_with('/') {
         path.push('/');
     }
     if matches!(op, Op::Write | Op::Patch) && path.ends_with('/') {
         return Err(Refused::bad_request("cannot write to a path ending in '/'"));
     }
-    let token = token(&parts.headers, policy.limits.token_bytes)?;
-    let wrap = wrap_request(&parts.headers)?;
+    let (token, wrap) = if only_distribution {
+        // Nobody asks for either here, and plain HTTP is no place for tokens.
+        (None, None)
+    } else {
+        (
+            token(&parts.headers, policy.limits.token_bytes)?,
+            wrap_request(&parts.headers)?,
+        )
+    };
     let (data, raw_body) = match op {
         Op::Write | Op::Patch => {
             let bytes = body::collect(body, &policy.limits).await?;
@@ -73,7 +85,7 @@ where
         Op::Delete | Op::Help | Op::List | Op::Read => (query_data(query), Bytes::new()),
     };
     Ok(Call {
-        id: uuid(rng).map_err(|_| Refused::Error(500, "internal error".into()))?,
+        id: uuid(node.rng()).map_err(|_| Refused::Error(500, "internal error".into()))?,
         op,
         path,
         data,

@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
+use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
 use signet_api::node::{Environment, NodeSettings};
 use signet_api::offload::Pool;
+use signet_api::outbound::NoOutbound;
 use signet_api::random::SystemRng;
 use signet_api::time::SystemClock;
 use signet_storage::{Engine, SealConfig};
@@ -21,6 +23,8 @@ async fn edge_with(policy: Policy) -> Arc<Edge> {
         pool: Pool::new(1, 16),
         key_pool: Pool::new(1, 16),
         keys_ahead: Arc::default(),
+        outbound: Arc::new(NoOutbound),
+        local_cluster: Arc::new(OutsideCluster),
     };
     let settings = NodeSettings {
         system_ttl: SystemTtl::default(),
@@ -307,6 +311,7 @@ async fn listeners_serve_only_what_they_are_told_to() {
         forbid_generate_root: true,
         forbid_rekey: true,
         metrics: MetricsAccess::None,
+        only_distribution: false,
     };
     let edge = edge_with(Policy {
         restrictions: closed,
@@ -337,6 +342,73 @@ async fn listeners_serve_only_what_they_are_told_to() {
     let answer = edge.ask("GET", "/v1/sys/health", &[], "").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND.as_u16());
     assert_eq!(answer.headers["x-vault-hostname"], "box");
+}
+
+#[tokio::test]
+async fn a_listener_for_distribution_serves_what_certificates_point_to_and_nothing_else() {
+    let edge = edge().await;
+    for (target, body) in [
+        ("/v1/sys/mounts/a/b", r#"{"type": "pki"}"#),
+        (
+            "/v1/a/b/root/generate/internal",
+            r#"{"common_name": "r", "key_type": "ec", "issuer_name": "r"}"#,
+        ),
+    ] {
+        let answer = edge.ask("POST", target, &[], body).await;
+        assert!(matches!(answer.status, 200 | 204), "{}", answer.body);
+    }
+    edge.reload(Policy {
+        restrictions: Restrictions {
+            only_distribution: true,
+            ..Restrictions::default()
+        },
+        ..Policy::default()
+    });
+    let wrapping = &[("x-vault-wrap-ttl", "60s")][..];
+    for (method, path, content_type) in [
+        ("GET", "ca/pem", "application/pem-certificate-chain"),
+        ("GET", "ca_chain", "application/pkix-cert"),
+        ("GET", "crl/pem", "application/x-pem-file"),
+        ("GET", "issuer/r/pem", "application/pem-certificate-chain"),
+        ("GET", "issuer/r/crl/pem", "application/x-pem-file"),
+        ("GET", "issuer/r/crl/delta/pem", "application/x-pem-file"),
+    ] {
+        let answer = edge
+            .ask(method, &format!("/v1/a/b/{path}"), wrapping, "")
+            .await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.headers["content-type"], content_type, "{path}");
+    }
+    for (method, path, status) in [
+        ("GET", "a/b/ocsp/eA==", 400),
+        ("POST", "a/b/ocsp", 400),
+        ("GET", "a/b/cert/ca", 404),
+        ("GET", "a/b/issuer/r/json", 404),
+        ("GET", "a/b/issuer/r/crl", 404),
+        ("LIST", "a/b/issuers", 404),
+        ("LIST", "a/b/ca", 404),
+        ("POST", "a/b/ca", 404),
+        ("GET", "a/b/roles/x", 404),
+        ("POST", "a/b/issue/x", 404),
+        ("GET", "a/b/ca?help=1", 404),
+        ("GET", "cubbyhole/ca", 404),
+        ("GET", "nothing/ca", 404),
+        ("GET", "sys/health", 404),
+        ("PUT", "sys/unseal", 404),
+        ("GET", "sys/metrics", 404),
+    ] {
+        let answer = edge.ask(method, &format!("/v1/{path}"), &[], "").await;
+        assert_eq!(answer.status, status, "{method} {path} {}", answer.body);
+    }
+    edge.node.seal().await;
+    for (path, status) in [
+        ("sys/seal-status", 404),
+        ("sys/unseal", 404),
+        ("a/b/ca", 503),
+    ] {
+        let answer = edge.ask("GET", &format!("/v1/{path}"), &[], "").await;
+        assert_eq!(answer.status, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use signet_api::mount::MountConfig;
 use signet_api::node::Node;
 use signet_api::random::base62;
 use signet_api::time::{Clock as _, SystemClock};
@@ -112,6 +113,7 @@ pub(super) async fn unseal(node: &Node, dev: &DevSettings) -> Result<DevKeys, Er
         let token = Some(kept.root_token.clone());
         let initialized = node.initialize(config, Some(key), token).await?;
         node.start_initialized(&initialized).await?;
+        mount_secrets(node, dev.kv_versions).await?;
     } else {
         let store = node.sealed.unseal(&key).await?;
         node.start(store).await?;
@@ -127,6 +129,23 @@ pub(super) async fn unseal(node: &Node, dev: &DevSettings) -> Result<DevKeys, Er
         unseal_key: kept.unseal_key,
         root_token: kept.root_token,
     })
+}
+
+/// Mounts the store of secrets that a new development server has.
+async fn mount_secrets(node: &Node, versions: bool) -> Result<(), Error> {
+    let Some(core) = node.core() else {
+        return Ok(());
+    };
+    let version = if versions { "2" } else { "1" };
+    let config = MountConfig {
+        description: "key/value secret storage".into(),
+        options: Some([("version".to_owned(), version.to_owned())].into()),
+        ..MountConfig::default()
+    };
+    core.mounts
+        .mount("secret/", "kv", config, false, false)
+        .await?;
+    Ok(())
 }
 
 /// Makes the root token if the store does not have it: revoked, or another one was asked for.

@@ -8,7 +8,8 @@ mod log_file;
 mod logging;
 pub(crate) mod machine;
 mod node;
-mod private_file;
+mod pod;
+pub(crate) mod private_file;
 mod reload;
 mod signals;
 mod sockets;
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 use signet_api::error::ApiError;
 use signet_api::node::Node;
 use signet_storage::{BarrierError, StorageError};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -31,7 +33,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::config::args::ServerArgs;
 use crate::config::env::Environment;
 use crate::config::{self, Bind, ConfigError, Listener, Settings};
+use crate::grpc::{GrpcError, MeshEdge};
 use crate::http::{self, Connections, Edge, Socket};
+use crate::kubernetes;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,12 @@ pub(crate) enum Error {
     File { path: PathBuf, source: io::Error },
     #[error(transparent)]
     DevTls(#[from] dev_tls::DevTlsError),
+    #[error(transparent)]
+    Grpc(#[from] GrpcError),
+    #[error("watching the pods of a cluster")]
+    Kubernetes(#[from] kubernetes::ConnectError),
+    #[error("the listener of the mesh")]
+    MeshSocket(#[source] io::Error),
     #[error("starting the threads of the server")]
     Runtime(#[source] io::Error),
     #[error("{0}")]
@@ -96,7 +106,13 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     let mut signals = signals::Signals::listen().map_err(Error::Signals)?;
     let dev_files = dev::prepare(&mut settings)?;
     let node = node::build(&settings)?;
-    node::refuse_unwired(&settings)?;
+    let mesh = match &settings.declared.istio_csr {
+        Some(config) => Some((
+            MeshEdge::new(node.clone(), config, kubernetes::pods_of_clusters(config)?)?,
+            bind(&config.bind).await?,
+        )),
+        None => None,
+    };
     let listening = listen(&settings.listeners).await?;
     let addresses = Addresses::of(&settings, &listening);
     let dev = if let Some(dev) = &settings.dev {
@@ -113,6 +129,7 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     let mut server = Running {
         edges: Vec::new(),
         tls: Vec::new(),
+        mesh: None,
     };
     let mut tasks = JoinSet::new();
     for (listener, socket) in settings.listeners.iter().zip(listening) {
@@ -130,8 +147,18 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
             stopping.clone(),
         ));
     }
+    if let Some((edge, socket)) = mesh {
+        let spawned = edge.spawn(socket, &mut tasks, &stopping);
+        spawned.map_err(Error::MeshSocket)?;
+        server.mesh = Some(edge);
+    }
     let ticker = tokio::spawn(tick(node.clone()));
     let keys = (settings.rsa_keys_ahead > 0).then(|| tokio::spawn(make_keys_ahead(node.clone())));
+    let controller = settings
+        .declared
+        .kubernetes
+        .clone()
+        .map(|kubernetes| kubernetes::start(kubernetes, node.clone(), stopping.clone()));
     let started = Instant::now();
     loop {
         match signals.next().await {
@@ -149,6 +176,9 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     let drained = async {
         while tasks.join_next().await.is_some() {}
         connections.ended().await;
+        if let Some(controller) = controller {
+            let _ = controller.await;
+        }
     };
     tokio::select! {
         () = drained => {}
@@ -180,6 +210,7 @@ struct Running {
     /// One for each listener, in their order.
     edges: Vec<Arc<Edge>>,
     tls: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    mesh: Option<MeshEdge>,
 }
 
 impl Running {
@@ -205,12 +236,7 @@ async fn listen(listeners: &[Listener]) -> Result<Vec<Socket>, Error> {
         let socket = match &listener.bind {
             Bind::Tcp { host, port } => {
                 let tls = listener.tls.as_ref().map(tls::server_config).transpose()?;
-                let bound = sockets::tcp(host, *port)
-                    .await
-                    .map_err(|source| Error::Bind {
-                        address: format!("{host}:{port}"),
-                        source,
-                    })?;
+                let bound = bind_tcp(host, *port).await?;
                 match tls {
                     Some(config) => Socket::Tls(bound, Arc::new(ArcSwap::new(config))),
                     None => Socket::Tcp(bound),
@@ -226,6 +252,24 @@ async fn listen(listeners: &[Listener]) -> Result<Vec<Socket>, Error> {
         sockets.push(socket);
     }
     Ok(sockets)
+}
+
+async fn bind(bind: &Bind) -> Result<TcpListener, Error> {
+    match bind {
+        Bind::Tcp { host, port } => bind_tcp(host, *port).await,
+        Bind::Unix(socket) => Err(Error::Bind {
+            address: socket.path.display().to_string(),
+            source: io::ErrorKind::Unsupported.into(),
+        }),
+    }
+}
+
+async fn bind_tcp(host: &str, port: u16) -> Result<TcpListener, Error> {
+    let bound = sockets::tcp(host, port).await;
+    bound.map_err(|source| Error::Bind {
+        address: format!("{host}:{port}"),
+        source,
+    })
 }
 
 /// How the server can be reached.

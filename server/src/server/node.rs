@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use signet_api::keys_ahead::KeysAhead;
+use signet_api::kubernetes::{LocalCluster, OutsideCluster};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
 use signet_api::random::SystemRng;
 use signet_api::time::SystemClock;
 
 use super::Error;
+use super::pod::Pod;
 use crate::config::Settings;
+use crate::outbound::HttpOutbound;
 use crate::version::COMPATIBLE_VAULT_VERSION;
 
 /// Slow computations that may wait for a core.
@@ -26,6 +29,8 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         pool: Pool::new(cores, SIGNATURES_WAITING),
         key_pool: Pool::new(cores, KEYS_WAITING),
         keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
+        outbound: Arc::new(HttpOutbound::default()),
+        local_cluster: local_cluster(settings),
     };
     let node_settings = NodeSettings {
         system_ttl: settings.system_ttl,
@@ -41,17 +46,9 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
     Ok(node)
 }
 
-/// A block that asks for something this build does not do must not look as if it did.
-pub(super) fn refuse_unwired(settings: &Settings) -> Result<(), Error> {
-    let declared = &settings.declared;
-    for (given, block) in [
-        (declared.istio_csr.is_some(), "istio_csr"),
-        (declared.kubernetes.is_some(), "kubernetes"),
-    ] {
-        if given {
-            let text = format!("the {block} block is not supported by this build");
-            return Err(crate::config::ConfigError(vec![text]).into());
-        }
+fn local_cluster(settings: &Settings) -> Arc<dyn LocalCluster> {
+    match &settings.kubernetes_service {
+        Some(url) => Arc::new(Pod::at(url.clone())),
+        None => Arc::new(OutsideCluster),
     }
-    Ok(())
 }

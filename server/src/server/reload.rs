@@ -9,7 +9,7 @@ use crate::config::env::Environment;
 use crate::config::{self, Settings};
 
 /// Opens log and audit files again and reads the configuration: log level, certificates, headers and limits of the
-/// listeners. A configuration with faults changes nothing.
+/// listeners, and the mesh. A configuration with faults changes nothing.
 pub(super) async fn reload(
     args: &ServerArgs,
     environment: &Environment,
@@ -59,6 +59,22 @@ pub(super) async fn reload(
             _ => tracing::error!("turning TLS on or off needs a restart"),
         }
     }
+    if settings.declared.kubernetes != new.declared.kubernetes {
+        tracing::error!("changing the kubernetes block needs a restart");
+    }
+    reload_mesh(server, &new);
     settings.listeners = new.listeners;
     tracing::info!("configuration reloaded");
+}
+
+fn reload_mesh(server: &Running, new: &Settings) {
+    match (&server.mesh, &new.declared.istio_csr) {
+        (Some(edge), Some(config)) => {
+            if let Err(error) = edge.reload(config) {
+                tracing::error!(error = %error_chain(&error), "istio_csr not reloaded");
+            }
+        }
+        (None, None) => {}
+        _ => tracing::error!("adding or removing istio_csr needs a restart"),
+    }
 }

@@ -130,9 +130,10 @@ fn file_error(path: &Path, reason: impl std::fmt::Display) -> TlsError {
 
 /// Takes any certificate whose key the client holds. Who it is, is for the API to judge.
 #[derive(Debug)]
-struct AnyClient {
-    provider: Arc<CryptoProvider>,
-    subjects: Vec<DistinguishedName>,
+pub(crate) struct AnyClient {
+    pub(crate) provider: Arc<CryptoProvider>,
+    /// Of authorities whose certificates a client may choose from; empty for any.
+    pub(crate) subjects: Vec<DistinguishedName>,
 }
 
 impl ClientCertVerifier for AnyClient {

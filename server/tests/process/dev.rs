@@ -101,6 +101,28 @@ fn data_and_keys_survive_in_a_directory() {
 }
 
 #[test]
+fn secrets_have_a_place_with_versions_or_without() {
+    let server = Server::dev();
+    let written = server.ask("POST", "/v1/secret/data/a", r#"{"data":{"k":"v"}}"#);
+    assert!(written.body.contains("\"version\":1"), "{}", written.body);
+    server.stop();
+    let server = Server::start(&[
+        "-dev",
+        "-dev-kv-v1",
+        "-dev-root-token-id=root",
+        "-dev-listen-address=127.0.0.1:0",
+    ]);
+    assert_eq!(
+        server.ask("POST", "/v1/secret/a", r#"{"k":"v"}"#).status,
+        204
+    );
+    let mount = server.ask("GET", "/v1/sys/mounts/secret", "").body;
+    assert!(mount.contains(r#""options":{"version":"1"}"#), "{mount}");
+    server.stop();
+    assert!(refusal(&["-dev-kv-v1"]).contains("-dev-kv-v1 needs -dev"));
+}
+
+#[test]
 fn refuses_what_it_has_not_in_one_sentence() {
     for flag in ["-dev-ha", "-dev-three-node"] {
         let text = refusal(&["-dev", flag]);

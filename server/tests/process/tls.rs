@@ -98,6 +98,47 @@ fn is_served(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> bool {
 }
 
 #[test]
+fn the_certificate_of_the_connection_logs_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&[
+        "-dev-tls",
+        "-dev-root-token-id=root",
+        "-dev-listen-address=127.0.0.1:0",
+        &format!("-dev-tls-cert-dir={}", directory.path().display()),
+    ]);
+    let pem = std::fs::read_to_string(directory.path().join("vault-ca.pem")).unwrap();
+    let authority = Authority::new();
+    let send = |identity: Option<&(String, String)>, path: &str, body: &str| {
+        let mut stream = client(&server, &pem, identity);
+        ask(&mut stream, "POST", path, body)
+    };
+    let body = r#"{"type":"cert"}"#;
+    assert_eq!(send(None, "/v1/sys/auth/cert", body).status, 204);
+    let trusted = authority.pem.replace('\r', "").replace('\n', "\\n");
+    let body = format!(r#"{{"certificate":"{trusted}","token_policies":"p"}}"#);
+    assert_eq!(send(None, "/v1/auth/cert/certs/web", &body).status, 204);
+    let own = authority.issue("client.example.com");
+    let login = "/v1/auth/cert/login";
+    let answer = send(Some(&own), login, "{}");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(
+        answer.body.contains(r#""cert_name":"web""#),
+        "{}",
+        answer.body
+    );
+    let strange = Authority::new().issue("client.example.com");
+    assert_eq!(send(Some(&strange), login, "{}").status, 400);
+    let answer = send(None, login, "{}");
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.body.contains("no client certificate found"),
+        "{}",
+        answer.body
+    );
+    server.stop();
+}
+
+#[test]
 fn dev_tls_brings_its_own_authority() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(&[

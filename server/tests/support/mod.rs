@@ -46,8 +46,15 @@ pub(crate) struct Server {
 impl Server {
     /// In memory, root token `root`.
     pub(crate) fn dev() -> Self {
+        Self::dev_with(|_| String::new())
+    }
+
+    /// As [`Self::dev`], with a configuration, which may name files of the directory.
+    pub(crate) fn dev_with(config: impl FnOnce(&Scratch) -> String) -> Self {
         let address = free_address();
         let scratch = Scratch::new();
+        scratch.write("config.hcl", &config(&scratch));
+        let file = format!("-config={}", scratch.path("config.hcl"));
         let listen = format!("-dev-listen-address={address}");
         let arguments = [
             "server",
@@ -55,6 +62,7 @@ impl Server {
             "-dev-root-token-id=root",
             "-dev-no-store-token",
             &listen,
+            &file,
         ];
         let process = Mutex::new(start(&arguments, &scratch));
         let server = Self {
@@ -69,6 +77,11 @@ impl Server {
 
     /// On disk, initialized and unsealed with one share.
     pub(crate) fn persistent() -> Self {
+        Self::persistent_with(|_| String::new())
+    }
+
+    /// As [`Self::persistent`], with more configuration.
+    pub(crate) fn persistent_with(config: impl FnOnce(&Scratch) -> String) -> Self {
         let address = free_address();
         let scratch = Scratch::new();
         let data = scratch.path("data");
@@ -76,7 +89,8 @@ impl Server {
             "config.hcl",
             &format!(
                 "storage \"redb\" {{ path = \"{data}\" }}\n\
-                 listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n"
+                 listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n{}",
+                config(&scratch)
             ),
         );
         let process = Mutex::new(start_configured(&scratch));
@@ -109,6 +123,13 @@ impl Server {
             (200, &json!(false)),
             "{answer}"
         );
+    }
+
+    /// Has the process read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let process = self.process.lock().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &process]).status();
+        assert!(sent.unwrap().success());
     }
 
     /// Kills the process without a chance to say goodbye.
@@ -192,7 +213,7 @@ fn signet() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_signet"))
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()
         .local_addr()

@@ -102,6 +102,35 @@ impl Sealed {
         })
     }
 
+    /// Makes this the store that `draft` is, in one commit: whatever happens, there is all of it or
+    /// nothing. Of several callers one succeeds.
+    ///
+    /// # Errors
+    /// [`BarrierError::AlreadyInitialized`].
+    pub async fn adopt(&self, draft: &dyn Backend) -> Result<(), BarrierError> {
+        let mut batch = Batch::new();
+        for path in [paths::SEAL_CONFIG, paths::ROOT_KEY, paths::KEYRING] {
+            batch.expect(path, Expect::Absent);
+        }
+        let mut after: Option<String> = None;
+        loop {
+            let page = draft.scan("", after.as_deref(), DRAFT_PAGE).await?;
+            let is_full = page.len() == DRAFT_PAGE;
+            after = page.last().map(|(path, _)| path.clone());
+            for (path, entry) in page {
+                batch.put(path, entry.value);
+            }
+            if !is_full {
+                break;
+            }
+        }
+        match self.backend.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(StorageError::Conflict { .. }) => Err(BarrierError::AlreadyInitialized),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// # Errors
     /// [`BarrierError::NotInitialized`], [`BarrierError::WrongUnsealKey`].
     pub async fn unseal(&self, unseal_key: &UnsealKey) -> Result<Arc<Unsealed>, BarrierError> {
@@ -173,5 +202,7 @@ fn cipher(key: &[u8; KEY_LENGTH]) -> Result<Cipher, StorageError> {
     Cipher::new(key).map_err(|_unspecified| StorageError::Encrypt)
 }
 
+/// Entries of a new store that are read in one go.
+const DRAFT_PAGE: usize = 500;
 /// Keys that wrap keys have no term.
 const NO_TERM: u32 = 0;

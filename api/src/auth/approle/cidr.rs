@@ -1,6 +1,4 @@
-//! The two spellings of address ranges, and whether one set lies within another.
-
-use std::net::IpAddr;
+//! Address ranges of secret-ids, and whether one set lies within another.
 
 use ipnet::IpNet;
 
@@ -19,36 +17,9 @@ pub(super) fn parse_ranges(given: &CommaList, of: &str) -> Result<Vec<IpNet>, Ap
     given.0.iter().map(parse).collect()
 }
 
-/// Ranges in CIDR notation, or single addresses.
-pub(super) fn parse_ranges_or_addresses(given: &CommaList) -> Result<Vec<IpNet>, ApiError> {
-    let parse = |text: &String| {
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| {
-                ApiError::bad_request(format!(
-                    "error parsing address {text:?}: Unable to convert {text:?} to an IPv4 or \
-                     IPv6 address, or a UNIX Socket"
-                ))
-            })
-    };
-    given.0.iter().map(parse).collect()
-}
-
 /// As they were given.
 pub(super) fn shown(ranges: &[IpNet]) -> Vec<String> {
     ranges.iter().map(IpNet::to_string).collect()
-}
-
-/// Single addresses without their prefix length.
-pub(super) fn shown_short(ranges: &[IpNet]) -> Vec<String> {
-    let show = |range: &IpNet| {
-        if range.prefix_len() == range.max_prefix_len() {
-            range.addr().to_string()
-        } else {
-            range.to_string()
-        }
-    };
-    ranges.iter().map(show).collect()
 }
 
 /// Refuses ranges of a secret-id that reach beyond those of its role. A role without ranges sets no
@@ -76,13 +47,6 @@ mod tests {
 
     fn list(text: &str) -> CommaList {
         CommaList(text.split(',').map(str::to_owned).collect())
-    }
-
-    #[test]
-    fn shows_single_addresses_without_a_prefix_length() {
-        let ranges = parse_ranges_or_addresses(&list("127.0.0.1,::1,10.1.2.3/8,9.9.9.9/32"));
-        let shown = shown_short(&ranges.unwrap());
-        assert_eq!(shown, ["127.0.0.1", "::1", "10.1.2.3/8", "9.9.9.9"]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ async fn register(
     let cidrs = parse_ranges(&order.cidr_list, "CIDR")?;
     check_within(&role.secret_id_bound_cidrs, &cidrs)?;
     let token_bound_cidrs = parse_ranges(&order.token_bound_cidrs, "token CIDR")?;
-    check_within(&role.token_bound_cidrs, &token_bound_cidrs)?;
+    check_within(&role.token.bound_cidrs, &token_bound_cidrs)?;
     let record = SecretId {
         accessor: uuid(cx.node.rng())?,
         num_uses,

@@ -116,34 +116,15 @@ fn grant(cx: Cx<'_, AppRole>, role: &Role, secret: Option<SecretId>, batch: Batc
         None => (Metadata::new(), Vec::new()),
     };
     metadata.insert(ROLE_NAME.into(), role.name.clone());
-    let bound_cidrs = if role.token_strictly_bind_ip {
-        vec![IpNet::from(source(cx))]
-    } else if of_secret.is_empty() {
-        role.token_bound_cidrs.clone()
-    } else {
-        of_secret
-    };
-    Grant {
-        policies: role.token_policies.clone(),
-        no_default_policy: role.token_no_default_policy,
+    let mut grant = Grant {
         metadata,
-        display_name: display_name(&cx.mount.path),
         alias: role.role_id.clone(),
-        ttl_secs: role.token_ttl_secs,
-        max_ttl_secs: role.token_max_ttl_secs,
-        explicit_max_ttl_secs: role.token_explicit_max_ttl_secs,
-        period_secs: role.token_period_secs,
-        num_uses: role.token_num_uses,
-        bound_cidrs,
-        token_type: role.token_type,
-        renewable: true,
         internal: Metadata::from([(ROLE_NAME.into(), role.name.clone())]),
         batch,
+        ..role.token.grant(source(cx))
+    };
+    if !role.token.strictly_bind_ip && !of_secret.is_empty() {
+        grant.bound_cidrs = of_secret;
     }
-}
-
-/// `auth/team/ci/` as `team-ci`.
-fn display_name(mount_path: &str) -> String {
-    let path = mount_path.strip_prefix("auth/").unwrap_or(mount_path);
-    path.trim_end_matches('/').replace('/', "-")
+    grant
 }

@@ -103,11 +103,7 @@ impl Engine for AppRole {
                 "role {name:?} does not exist during renewal"
             )));
         };
-        Ok(Some(RenewTerms {
-            ttl_secs: loaded.role.token_ttl_secs,
-            max_ttl_secs: loaded.role.token_max_ttl_secs,
-            period_secs: loaded.role.token_period_secs,
-        }))
+        Ok(Some(loaded.role.token.renew_terms()))
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use signet_storage::{Record, Version};
 use zeroize::Zeroizing;
 
+use crate::auth::token_fields::TokenSettings;
 use crate::error::ApiError;
 use crate::random::{Random, uuid};
-use crate::reply::TokenType;
 
-use super::cidr::{shown, shown_short};
+use super::cidr::shown;
 
 /// A role as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
@@ -36,21 +36,7 @@ pub(super) struct Role {
     pub(super) secret_id_num_uses: u64,
     /// 0 for no end.
     pub(super) secret_id_ttl_secs: u64,
-    pub(super) token_bound_cidrs: Vec<IpNet>,
-    pub(super) token_explicit_max_ttl_secs: u64,
-    pub(super) token_max_ttl_secs: u64,
-    pub(super) token_no_default_policy: bool,
-    pub(super) token_num_uses: u64,
-    pub(super) token_period_secs: u64,
-    /// As written; brought to their one form at the login.
-    pub(super) token_policies: Vec<String>,
-    pub(super) token_strictly_bind_ip: bool,
-    pub(super) token_ttl_secs: u64,
-    pub(super) token_type: TokenType,
-    /// The policies were set as `policies`, and are shown so too.
-    pub(super) shows_policies: bool,
-    /// The period was set as `period`, and is shown so too.
-    pub(super) shows_period: bool,
+    pub(super) token: TokenSettings,
 }
 
 impl Default for Role {
@@ -65,18 +51,7 @@ impl Default for Role {
             secret_id_bound_cidrs: Vec::new(),
             secret_id_num_uses: 0,
             secret_id_ttl_secs: 0,
-            token_bound_cidrs: Vec::new(),
-            token_explicit_max_ttl_secs: 0,
-            token_max_ttl_secs: 0,
-            token_no_default_policy: false,
-            token_num_uses: 0,
-            token_period_secs: 0,
-            token_policies: Vec::new(),
-            token_strictly_bind_ip: false,
-            token_ttl_secs: 0,
-            token_type: TokenType::Default,
-            shows_policies: false,
-            shows_period: false,
+            token: TokenSettings::default(),
         }
     }
 }
@@ -109,7 +84,7 @@ impl Role {
 
     /// What reading the role shows.
     pub(super) fn shown(&self) -> Map<String, Value> {
-        let mut data = Map::new();
+        let mut data = self.token.shown();
         let mut put = |name: &str, value: Value| data.insert(name.into(), value);
         put("bind_secret_id", self.bind_secret_id.into());
         put("local_secret_ids", self.local_secret_ids.into());
@@ -119,44 +94,6 @@ impl Role {
         );
         put("secret_id_num_uses", self.secret_id_num_uses.into());
         put("secret_id_ttl", self.secret_id_ttl_secs.into());
-        put(
-            "token_bound_cidrs",
-            shown_short(&self.token_bound_cidrs).into(),
-        );
-        put(
-            "token_explicit_max_ttl",
-            self.token_explicit_max_ttl_secs.into(),
-        );
-        put("token_max_ttl", self.token_max_ttl_secs.into());
-        put(
-            "token_no_default_policy",
-            self.token_no_default_policy.into(),
-        );
-        put("token_num_uses", self.token_num_uses.into());
-        put("token_strictly_bind_ip", self.token_strictly_bind_ip.into());
-        put("token_ttl", self.token_ttl_secs.into());
-        put("token_type", self.token_type.name().into());
-        data.extend(self.shown_policies());
-        data.extend(self.shown_period());
-        data
-    }
-
-    pub(super) fn shown_policies(&self) -> Map<String, Value> {
-        let policies: Value = self.token_policies.clone().into();
-        let mut data = Map::new();
-        if self.shows_policies && !self.token_policies.is_empty() {
-            data.insert("policies".into(), policies.clone());
-        }
-        data.insert("token_policies".into(), policies);
-        data
-    }
-
-    pub(super) fn shown_period(&self) -> Map<String, Value> {
-        let mut data = Map::new();
-        if self.shows_period && self.token_period_secs > 0 {
-            data.insert("period".into(), self.token_period_secs.into());
-        }
-        data.insert("token_period".into(), self.token_period_secs.into());
         data
     }
 }

@@ -72,15 +72,15 @@ impl Endpoint for Write {
     const CREATES: bool = true;
 
     async fn handle(cx: Cx<'_, AppRole>, params: RoleParams) -> Result<Reply, ApiError> {
-        let previous = cx.engine.store.role(&params.name).await?;
-        if previous.is_some() && params.local_secret_ids.is_some() {
+        let previous = cx.engine.store.role(&params.own.name).await?;
+        if previous.is_some() && params.own.local_secret_ids.is_some() {
             return Err(ApiError::bad_request(
                 "local_secret_ids can only be modified during role creation",
             ));
         }
         let mut role = match &previous {
             Some(previous) => previous.role.clone(),
-            None => Role::new(checked_name(&params.name)?, cx.node.rng())?,
+            None => Role::new(checked_name(&params.own.name)?, cx.node.rng())?,
         };
         let warnings = params.apply(&mut role, cx.engine.settings.max_ttl_secs())?;
         let mut batch = Batch::default();

@@ -8,9 +8,10 @@ use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
 use crate::params::{Field, FieldError, FieldKind, Params};
 use crate::reply::Reply;
+use crate::token::show_bound_cidrs;
 
 use super::AppRole;
-use super::cidr::{shown, shown_short};
+use super::cidr::shown;
 use super::params::{RoleParams, check};
 use super::role::{Role, list_or_null};
 
@@ -55,7 +56,8 @@ const TABLE: [Entry; 13] = [
         read: |role| one("bind_secret_id", role.bind_secret_id),
         warning: None,
         missing: |p| {
-            p.bind_secret_id
+            p.own
+                .bind_secret_id
                 .is_none()
                 .then_some("missing bind_secret_id")
         },
@@ -108,15 +110,16 @@ const TABLE: [Entry; 13] = [
                 "Tokens have no maximum lifetime but are to be renewed within this time.",
             ),
         ],
-        read: Role::shown_period,
+        read: |role| role.token.shown_period(),
         warning: None,
         missing: |p| {
-            p.period
-                .or(p.token_period)
+            p.own
+                .period
+                .or(p.token.token_period)
                 .is_none()
                 .then_some("missing period")
         },
-        reset: |role| (role.token_period_secs, role.shows_period) = (0, false),
+        reset: |role| role.token.reset_period(),
     },
     Entry {
         routes: &read_write_delete("role/{name}/policies"),
@@ -134,16 +137,13 @@ const TABLE: [Entry; 13] = [
                 "Comma-separated list of policies",
             ),
         ],
-        read: Role::shown_policies,
+        read: |role| role.token.shown_policies(),
         warning: None,
         missing: |p| {
-            let is_missing = p.policies.is_none() && p.token_policies.is_none();
+            let is_missing = p.own.policies.is_none() && p.token.token_policies.is_none();
             is_missing.then_some("missing token_policies")
         },
-        reset: |role| {
-            role.token_policies.clear();
-            role.shows_policies = false;
-        },
+        reset: |role| role.token.reset_policies(),
     },
     Entry {
         routes: &[
@@ -158,7 +158,7 @@ const TABLE: [Entry; 13] = [
         read: |role| one("role_id", role.role_id.clone()),
         warning: None,
         missing: |p| {
-            let given = p.role_id.as_deref().unwrap_or_default().trim();
+            let given = p.own.role_id.as_deref().unwrap_or_default().trim();
             given.is_empty().then_some("missing role_id")
         },
         reset: |_| {},
@@ -196,7 +196,7 @@ const TABLE: [Entry; 13] = [
         read: |role| one("secret_id_num_uses", role.secret_id_num_uses),
         warning: None,
         missing: |p| {
-            let is_missing = p.secret_id_num_uses.is_none();
+            let is_missing = p.own.secret_id_num_uses.is_none();
             is_missing.then_some("missing secret_id_num_uses")
         },
         reset: |role| role.secret_id_num_uses = 0,
@@ -214,7 +214,12 @@ const TABLE: [Entry; 13] = [
         ],
         read: |role| one("secret_id_ttl", role.secret_id_ttl_secs),
         warning: None,
-        missing: |p| p.secret_id_ttl.is_none().then_some("missing secret_id_ttl"),
+        missing: |p| {
+            p.own
+                .secret_id_ttl
+                .is_none()
+                .then_some("missing secret_id_ttl")
+        },
         reset: |role| role.secret_id_ttl_secs = 0,
     },
     Entry {
@@ -229,12 +234,12 @@ const TABLE: [Entry; 13] = [
             ),
         ],
         read: |role| {
-            let ranges = list_or_null(&shown_short(&role.token_bound_cidrs));
+            let ranges = list_or_null(&show_bound_cidrs(&role.token.bound_cidrs));
             one("token_bound_cidrs", ranges)
         },
         warning: None,
         missing: |_| None,
-        reset: |role| role.token_bound_cidrs.clear(),
+        reset: |role| role.token.bound_cidrs.clear(),
     },
     Entry {
         routes: &read_write_delete("role/{name}/token-max-ttl"),
@@ -247,10 +252,15 @@ const TABLE: [Entry; 13] = [
                 "The maximum lifetime of the generated token; 0 for the mount's.",
             ),
         ],
-        read: |role| one("token_max_ttl", role.token_max_ttl_secs),
+        read: |role| one("token_max_ttl", role.token.max_ttl_secs),
         warning: None,
-        missing: |p| p.token_max_ttl.is_none().then_some("missing token_max_ttl"),
-        reset: |role| role.token_max_ttl_secs = 0,
+        missing: |p| {
+            p.token
+                .token_max_ttl
+                .is_none()
+                .then_some("missing token_max_ttl")
+        },
+        reset: |role| role.token.max_ttl_secs = 0,
     },
     Entry {
         routes: &read_write_delete("role/{name}/token-num-uses"),
@@ -263,14 +273,15 @@ const TABLE: [Entry; 13] = [
                 "The maximum number of times a token may be used; 0 for unlimited.",
             ),
         ],
-        read: |role| one("token_num_uses", role.token_num_uses),
+        read: |role| one("token_num_uses", role.token.num_uses),
         warning: None,
         missing: |p| {
-            p.token_num_uses
+            p.token
+                .token_num_uses
                 .is_none()
                 .then_some("missing token_num_uses")
         },
-        reset: |role| role.token_num_uses = 0,
+        reset: |role| role.token.num_uses = 0,
     },
     Entry {
         routes: &read_write_delete("role/{name}/token-ttl"),
@@ -283,10 +294,10 @@ const TABLE: [Entry; 13] = [
                 "The initial ttl of the token to generate; 0 for the mount's default.",
             ),
         ],
-        read: |role| one("token_ttl", role.token_ttl_secs),
+        read: |role| one("token_ttl", role.token.ttl_secs),
         warning: None,
-        missing: |p| p.token_ttl.is_none().then_some("missing token_ttl"),
-        reset: |role| role.token_ttl_secs = 0,
+        missing: |p| p.token.token_ttl.is_none().then_some("missing token_ttl"),
+        reset: |role| role.token.ttl_secs = 0,
     },
 ];
 
@@ -312,8 +323,8 @@ impl<const ENTRY: usize> Endpoint for SubPath<ENTRY> {
     async fn handle(cx: Cx<'_, AppRole>, params: Given<ENTRY>) -> Result<Reply, ApiError> {
         let entry = Self::ENTRY;
         match cx.call.op {
-            Op::Read => read(cx, entry, &params.0.name).await,
-            Op::Delete => reset(cx, entry, &params.0.name).await,
+            Op::Read => read(cx, entry, &params.0.own.name).await,
+            Op::Delete => reset(cx, entry, &params.0.own.name).await,
             _ => write(cx, entry, params.0).await,
         }
     }
@@ -329,7 +340,7 @@ async fn read(cx: Cx<'_, AppRole>, entry: &Entry, name: &str) -> Result<Reply, A
 
 async fn write(cx: Cx<'_, AppRole>, entry: &Entry, params: RoleParams) -> Result<Reply, ApiError> {
     let store = &cx.engine.store;
-    let Some(loaded) = store.role(&params.name).await? else {
+    let Some(loaded) = store.role(&params.own.name).await? else {
         return Err(ApiError::unsupported_path());
     };
     if let Some(text) = (entry.missing)(&params) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::token::roles::{REQUESTED_PERIOD, requested};
 use crate::auth::token::{TokenAuth, by_accessor};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
@@ -119,8 +120,13 @@ fn describe(token: &Token, id: &str, now: Timestamp) -> Map<String, Value> {
         put("issue_time", json!(token.created_at.rfc3339()));
         put("renewable", json!(token.renewable));
     }
-    if token.period_secs > 0 {
-        put("period", json!(token.period_secs));
+    // A role's period is the role's, and may change.
+    let period_secs = match &token.role {
+        Some(_) => requested(token, REQUESTED_PERIOD),
+        None => token.period_secs,
+    };
+    if period_secs > 0 {
+        put("period", json!(period_secs));
     }
     if let Some(role) = &token.role {
         put("role", json!(role));

@@ -139,6 +139,10 @@ async fn current_terms(
         terms.period_secs = role.period_secs(token);
         terms.explicit_max_secs = role.explicit_max_ttl_secs(token);
     }
+    mount
+        .engine
+        .check_renewal(&token.internal, cx.request)
+        .await?;
     let now = mount.engine.renew_terms(&token.internal).await;
     let now = now.map_err(|error| match error.kind() {
         ErrorKind::BadRequest | ErrorKind::NotFound => not_renewed(&error.to_string()),

@@ -150,7 +150,8 @@ impl Role {
     }
 }
 
-fn requested(token: &Token, key: &str) -> u64 {
+/// See [`REQUESTED_PERIOD`]; 0 when it did not.
+pub(super) fn requested(token: &Token, key: &str) -> u64 {
     let text = token.internal.get(key);
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -7,11 +7,9 @@ use signet_pki::cert::build::Vetted;
 use signet_pki::issuer::Issuer;
 use signet_pki::key::{KeyKind, PrivateKey};
 use signet_pki::serial::SerialNumber;
-use signet_storage::{Batch, Expect};
 
 use crate::error::{ApiError, ErrorKind};
 use crate::secrets::pki::Pki;
-use crate::secrets::pki::records::{CertificateRecord, certificate_path};
 use crate::secrets::pki::state::{CannotSign, IssuerState, NotFound, State};
 use crate::time::Timestamp;
 
@@ -107,20 +105,6 @@ impl Pki {
             PrivateKey::generate(kind)
         };
         made.map_err(ApiError::internal)
-    }
-
-    /// Adds the record of a certificate to the commit that must come before the answer.
-    pub(super) fn put_certificate(
-        &self,
-        batch: &mut Batch,
-        issuer_id: &str,
-        certificate: &Certificate,
-    ) {
-        let path = certificate_path(certificate.serial());
-        // Serial numbers never repeat, whatever the generator gave.
-        self.env.view.expect(batch, &path, Expect::Absent);
-        let record = CertificateRecord::encode(issuer_id, certificate.der());
-        self.env.view.put(batch, &path, record);
     }
 
     pub(super) fn new_serial(&self, now: Timestamp) -> Result<SerialNumber, ApiError> {

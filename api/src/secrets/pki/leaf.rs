@@ -15,7 +15,7 @@ use signet_pki::vet::{
 use signet_storage::Batch;
 
 use crate::call::Op;
-use crate::endpoint::{Cx, Endpoint, Route};
+use crate::endpoint::{Cx, Endpoint, Route, captured};
 use crate::error::ApiError;
 use crate::expiry;
 use crate::params::{CommaList, Seconds, params};
@@ -112,7 +112,8 @@ impl Endpoint for Issue {
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let encoding = key_encoding(&params.private_key_format);
         let data = output.with_key(issuer, &certificate, &private_key, encoding)?;
-        finish(cx, &role, issuer, &certificate, data, warnings).await
+        let role = (params.role.as_str(), &*role);
+        finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -191,7 +192,8 @@ impl Endpoint for Sign {
             .map_err(|refusal| refused(&refusal))?;
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let data = output.certificate(issuer, &certificate);
-        finish(cx, &role, issuer, &certificate, data, warnings).await
+        let role = (params.role.as_str(), &*role);
+        finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
 
@@ -274,6 +276,7 @@ impl Endpoint for SignVerbatim {
         } else {
             None
         };
+        let ignored_role = (!named && !params.role.is_empty()).then(|| captured(&["role"]));
         let reference = match &role {
             Some(role) => issuer_reference(cx, &params.issuer_ref, &role.issuer_ref),
             None => params.issuer_ref.clone(),
@@ -310,7 +313,9 @@ impl Endpoint for SignVerbatim {
         let data = output.certificate(issuer, &certificate);
         let no_role = Role::default();
         let rules = role.as_deref().unwrap_or(&no_role);
-        finish(cx, rules, issuer, &certificate, data, warnings).await
+        // Such a certificate says what the CSR says: no role stands for it.
+        let reply = finish(cx, ("", rules), issuer, &certificate, data, warnings).await?;
+        Ok(reply.warn_all(ignored_role))
     }
 }
 
@@ -466,7 +471,7 @@ fn bundle(key: Option<&str>, issuer: &IssuerState, certificate: &Certificate) ->
 /// Stores the certificate, and its lease where the role wants one, before it is answered.
 async fn finish(
     cx: Cx<'_, Pki>,
-    role: &Role,
+    (role_name, role): (&str, &Role),
     issuer: &IssuerState,
     certificate: &Certificate,
     data: Map<String, Value>,
@@ -475,7 +480,7 @@ async fn finish(
     let mut batch = Batch::default();
     if !role.no_store {
         cx.engine
-            .put_certificate(&mut batch, &issuer.record.id, certificate);
+            .put_certificate(&mut batch, &issuer.record.id, role_name, certificate);
     }
     let mut reply = Reply::map(data).warn_all(warnings.iter().map(ToString::to_string));
     if role.generate_lease {

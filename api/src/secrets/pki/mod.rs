@@ -27,10 +27,14 @@ mod records;
 mod revoke;
 mod roles;
 mod root;
+mod root_bundle;
 mod self_issued;
 mod sign_intermediate;
 mod state;
 mod tidy;
+pub(crate) mod workload;
+
+pub use root_bundle::root_bundle;
 
 use std::sync::Arc;
 
@@ -66,9 +70,11 @@ impl Engine for Pki {
         row::<ca::FetchJson>(),
         row::<certs::Fetch>(),
         row::<certs::FetchRaw>(),
-        row::<certs::List>(),
-        row::<certs::ListDetailed>(),
-        row::<certs::ListRevoked>(),
+        row::<certs::counts::Read>(),
+        row::<certs::list::List>(),
+        row::<certs::list::ListDetailed>(),
+        row::<certs::list::ListRevoked>(),
+        row::<config::acme::Read>(),
         row::<config::auto_tidy::Read>(),
         row::<config::auto_tidy::Write>(),
         row::<config::cluster::Read>(),
@@ -87,6 +93,8 @@ impl Engine for Pki {
         row::<crl::endpoints::FetchOfIssuer>(),
         row::<crl::endpoints::Rotate>(),
         row::<crl::endpoints::RotateDelta>(),
+        row::<crl::resign::Resign>(),
+        row::<crl::sign_list::SignList>(),
         row::<import::Import>(),
         row::<intermediate::Generate>(),
         row::<issuers::Delete>(),
@@ -125,10 +133,35 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
+    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
+    const DISTRIBUTED: &'static [&'static str] = &[
+        "ca",
+        "ca/pem",
+        "ca_chain",
+        "cert/ca/raw",
+        "cert/ca/raw/pem",
+        "cert/crl/raw",
+        "cert/crl/raw/pem",
+        "cert/delta-crl/raw",
+        "cert/delta-crl/raw/pem",
+        "crl",
+        "crl/delta",
+        "crl/delta/pem",
+        "crl/pem",
+        "issuer/{issuer_ref}/crl/delta/der",
+        "issuer/{issuer_ref}/crl/delta/pem",
+        "issuer/{issuer_ref}/crl/der",
+        "issuer/{issuer_ref}/crl/pem",
+        "issuer/{issuer_ref}/der",
+        "issuer/{issuer_ref}/pem",
+        "ocsp",
+        "ocsp/{request:path}",
+    ];
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
         self.crls.periodic(&state, now).await?;
+        self.go_on_counting(now).await?;
         self.tidy.periodic(self, now).await
     }
 

@@ -194,46 +194,69 @@ impl Record for ClusterConfig {
 
 /// A stored certificate: what it takes to show it and to revoke it.
 ///
-/// Written on every issuance, so not JSON: format, length of the issuer's id, the id, DER.
+/// Written on every issuance, so not JSON: format, length of the issuer's id, the id, length of the
+/// role's name, the name, DER. Format 1 has no role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CertificateRecord {
     /// Empty when no issuer of the mount made it.
     pub(super) issuer_id: String,
+    /// The role that allowed it; empty where there was none or it is not known.
+    pub(super) role: String,
     pub(super) der: Vec<u8>,
 }
 
 impl CertificateRecord {
-    const FORMAT: u8 = 1;
+    const FORMAT: u8 = 2;
 
-    pub(super) fn encode(issuer_id: &str, der: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(der.len() + issuer_id.len() + 2);
+    pub(super) fn encode(issuer_id: &str, role: &str, der: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(der.len() + issuer_id.len() + role.len() + 3);
         out.push(Self::FORMAT);
-        // Ids are UUIDs; anything longer than a byte can say is not one of ours.
-        let id = if issuer_id.len() > 255 { "" } else { issuer_id };
-        out.push(u8::try_from(id.len()).unwrap_or(0));
-        out.extend_from_slice(id.as_bytes());
+        for text in [issuer_id, role] {
+            // Ids are UUIDs; a name longer than a byte can say stays unknown.
+            let text = if text.len() > 255 { "" } else { text };
+            out.push(u8::try_from(text.len()).unwrap_or(0));
+            out.extend_from_slice(text.as_bytes());
+        }
         out.extend_from_slice(der);
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ApiError> {
-        let damaged = || ApiError::internal("stored certificate is damaged");
-        let (header, rest) = bytes.split_first_chunk::<2>().ok_or_else(damaged)?;
-        let [format, length] = *header;
-        if format != Self::FORMAT {
-            return Err(ApiError::internal(format!(
-                "stored certificate has format {format}"
-            )));
-        }
-        let (id, der) = rest
-            .split_at_checked(usize::from(length))
-            .ok_or_else(damaged)?;
-        let issuer_id = std::str::from_utf8(id).map_err(|_| damaged())?.to_owned();
+        let (format, rest) = bytes.split_first().ok_or_else(damaged_certificate)?;
+        let has_role = match format {
+            1 => false,
+            2 => true,
+            other => {
+                let text = format!("stored certificate has format {other}");
+                return Err(ApiError::internal(text));
+            }
+        };
+        let (issuer_id, rest) = short_text(rest)?;
+        let (role, der) = if has_role {
+            short_text(rest)?
+        } else {
+            ("", rest)
+        };
         Ok(Self {
-            issuer_id,
+            issuer_id: issuer_id.to_owned(),
+            role: role.to_owned(),
             der: der.to_vec(),
         })
     }
+}
+
+/// A text behind a byte that says how long it is, and what follows.
+fn short_text(bytes: &[u8]) -> Result<(&str, &[u8]), ApiError> {
+    let (length, rest) = bytes.split_first().ok_or_else(damaged_certificate)?;
+    let (text, rest) = rest
+        .split_at_checked(usize::from(*length))
+        .ok_or_else(damaged_certificate)?;
+    let text = std::str::from_utf8(text).map_err(|_| damaged_certificate())?;
+    Ok((text, rest))
+}
+
+fn damaged_certificate() -> ApiError {
+    ApiError::internal("stored certificate is damaged")
 }
 
 /// A revoked certificate.
@@ -388,15 +411,28 @@ mod tests {
     #[test]
     fn certificate_records_survive_the_round_trip() {
         let id = "0cd8cea9-5781-86a5-03d6-736a57348dd0";
-        let decoded = CertificateRecord::decode(&CertificateRecord::encode(id, b"der")).unwrap();
-        assert_eq!(
-            decoded,
-            CertificateRecord {
+        for role in ["mesh", ""] {
+            let bytes = CertificateRecord::encode(id, role, b"der");
+            let record = CertificateRecord {
                 issuer_id: id.into(),
-                der: b"der".to_vec()
-            }
-        );
-        for damaged in [&b""[..], b"\x01", b"\x01\x05abc", b"\x02\x00"] {
+                role: role.into(),
+                der: b"der".to_vec(),
+            };
+            assert_eq!(CertificateRecord::decode(&bytes).unwrap(), record);
+        }
+        let record = CertificateRecord {
+            issuer_id: "id".into(),
+            role: String::new(),
+            der: b"der".to_vec(),
+        };
+        assert_eq!(CertificateRecord::decode(b"\x01\x02idder").unwrap(), record);
+        for damaged in [
+            &b""[..],
+            b"\x01",
+            b"\x01\x05abc",
+            b"\x02\x00",
+            b"\x03\x00\x00",
+        ] {
             assert!(CertificateRecord::decode(damaged).is_err());
         }
     }

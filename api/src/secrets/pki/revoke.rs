@@ -17,9 +17,7 @@ use crate::error::{ApiError, ErrorKind};
 use crate::params::{SecretText, params};
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
-use crate::secrets::pki::records::{
-    AuthorityId, CertificateRecord, RevokedRecord, certificate_path, revoked_path,
-};
+use crate::secrets::pki::records::{AuthorityId, RevokedRecord, revoked_path};
 use crate::secrets::pki::state::State;
 use crate::time::Timestamp;
 
@@ -90,7 +88,13 @@ impl Endpoint for RevokeWithKey {
         let key = PrivateKey::from_pem(&key).map_err(|_| {
             refused("provided key PEM block contained no data or failed to parse".into())
         })?;
-        if key.public_key() != target.certificate.public_key() {
+        let (ours, theirs) = (target.certificate.public_key(), key.public_key());
+        if ours.kind().type_name() != theirs.kind().type_name() {
+            return Err(refused(
+                "provided private key type does not match certificate's public key type".into(),
+            ));
+        }
+        if ours != theirs {
             return Err(refused(
                 "provided private key does not match certificate's public key".into(),
             ));
@@ -225,10 +229,8 @@ async fn revoke(cx: Cx<'_, Pki>, state: &Arc<State>, target: Target) -> Result<R
     }
     let mut batch = Batch::default();
     if !target.is_stored {
-        let path = certificate_path(serial);
-        cx.engine.env.view.expect(&mut batch, &path, Expect::Absent);
-        let record = CertificateRecord::encode(&target.issuer_id, certificate.der());
-        cx.engine.env.view.put(&mut batch, &path, record);
+        cx.engine
+            .put_certificate(&mut batch, &target.issuer_id, "", certificate);
     }
     let revoked = revocation(state, certificate, &target.issuer_id, cx.now);
     cx.engine.put_revocation(&mut batch, serial, &revoked);

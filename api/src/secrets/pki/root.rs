@@ -165,7 +165,7 @@ impl Endpoint for Generate {
 
         let mut batch = Batch::default();
         cx.engine
-            .put_certificate(&mut batch, &issuer.id, &certificate);
+            .put_certificate(&mut batch, &issuer.id, "", &certificate);
         draft.write(&mut batch)?;
         cx.commit(batch).await?;
 

@@ -101,7 +101,7 @@ impl Endpoint for Sign {
 
         let mut batch = Batch::default();
         cx.engine
-            .put_certificate(&mut batch, &issuer.record.id, &certificate);
+            .put_certificate(&mut batch, &issuer.record.id, "", &certificate);
         cx.commit(batch).await?;
 
         let own = format.certificate(&certificate);

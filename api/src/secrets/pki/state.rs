@@ -1,8 +1,8 @@
 //! Issuers, keys and configuration of a mount, parsed once and kept until they change.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
@@ -11,6 +11,7 @@ use signet_pki::cert::Certificate;
 use signet_pki::issuer::{AiaUrls, Issuer};
 use signet_pki::key::PrivateKey;
 use signet_pki::role::Role;
+use signet_pki::time::UnixTime;
 use signet_storage::{Observer, Record, Version, View};
 
 use crate::error::ApiError;
@@ -43,6 +44,43 @@ pub(super) struct State {
     pub(super) crl_config: CrlConfig,
     /// What a change of issuers or keys must find unchanged.
     pub(super) revision: Option<Version>,
+    /// Made when somebody first asks.
+    roots: OnceLock<Roots>,
+}
+
+/// The self-signed issuers that are not revoked: what relying parties are to trust.
+#[derive(Debug)]
+pub(super) struct Roots {
+    links: Vec<Arc<ChainLink>>,
+    /// All of them in one text, the oldest first: the same for the same roots, always and
+    /// everywhere.
+    pub(super) pem: String,
+    /// When the first of them ends.
+    pub(super) first_end: UnixTime,
+}
+
+impl Roots {
+    fn of(issuers: &[Arc<IssuerState>]) -> Self {
+        let mut roots: Vec<&Arc<IssuerState>> = issuers
+            .iter()
+            .filter(|issuer| issuer.record.revoked_at.is_none())
+            .filter(|issuer| issuer.certificate.is_self_signed())
+            .collect();
+        roots.sort_by_key(|root| {
+            let certificate = &root.certificate;
+            (certificate.validity().not_before, certificate.der())
+        });
+        let ends = roots.iter().map(|r| r.certificate.validity().not_after);
+        Self {
+            first_end: ends.min().unwrap_or(UnixTime::MAX),
+            pem: roots.iter().map(|root| root.link.pem.as_str()).collect(),
+            links: roots.iter().map(|root| root.link.clone()).collect(),
+        }
+    }
+
+    pub(super) fn holds(&self, link: &Arc<ChainLink>) -> bool {
+        self.links.iter().any(|root| Arc::ptr_eq(root, link))
+    }
 }
 
 /// An issuer, ready to sign if it can.
@@ -251,7 +289,12 @@ impl State {
             cluster,
             crl_config: config(view, CRL_CONFIG).await?,
             revision,
+            roots: OnceLock::new(),
         })
+    }
+
+    pub(super) fn roots(&self) -> &Roots {
+        self.roots.get_or_init(|| Roots::of(&self.issuers))
     }
 
     /// The issuer that `reference` means: an id, a name or `default` in any case.

@@ -1,8 +1,6 @@
 use super::*;
-use crate::vet::{
-    KeyKind,
-    tests::{NOW, csr, extension, ip, texts},
-};
+use crate::role::KeyType;
+use crate::vet::tests::{NOW, csr, extension, ip, texts};
 
 const ID: &str = "spiffe://cluster.local/ns/foo/sa/bar";
 const DAY: u64 = 86_400;
@@ -15,11 +13,22 @@ const LIFETIMES: WorkloadLifetimes = WorkloadLifetimes {
 fn agent_csr() -> CsrFacts {
     let mut csr = csr("");
     csr.common_name = None;
+    // One organization, an empty PrintableString.
+    csr.raw_subject = vec![0x30, 11, 0x31, 9, 0x30, 7, 6, 3, 0x55, 4, 10, 0x13, 0];
     csr.sans.uris = texts(&[ID]);
     let mut san = vec![0x30, 0x26, 0x86, 0x24];
     san.extend_from_slice(ID.as_bytes());
     csr.extensions = vec![extension("2.5.29.17", &san)];
     csr
+}
+
+fn role() -> Role {
+    Role {
+        key_type: KeyType::Any,
+        key_bits: 0,
+        allowed_uri_sans: texts(&["spiffe://*"]),
+        ..Role::default()
+    }
 }
 
 fn vet_as(
@@ -29,6 +38,7 @@ fn vet_as(
     asked_secs: i64,
 ) -> Result<(Plan, Warnings), Refusal> {
     let request = WorkloadRequest {
+        role: &role(),
         identities: &texts(identities),
         csr_mode,
         asked_secs,
@@ -108,15 +118,18 @@ fn strict_refuses_subjects_and_other_names() {
     };
     let subject = Some(WorkloadMismatch::Subject);
     let names = Some(WorkloadMismatch::Names);
-    assert_eq!(
-        broken(|csr| csr.common_name = Some("x".to_owned())),
-        subject
-    );
-    assert_eq!(
-        broken(|csr| csr.serial_number = Some("x".to_owned())),
-        subject
-    );
-    assert_eq!(broken(|csr| csr.user_ids = texts(&["x"])), subject);
+    // An organization called "x", and a common name.
+    let organization = |csr: &mut CsrFacts| {
+        csr.raw_subject = vec![
+            0x30, 12, 0x31, 10, 0x30, 8, 6, 3, 0x55, 4, 10, 0x13, 1, b'x',
+        ];
+    };
+    assert_eq!(broken(organization), subject);
+    let common_name = |csr: &mut CsrFacts| {
+        csr.raw_subject = vec![0x30, 12, 0x31, 10, 0x30, 8, 6, 3, 0x55, 4, 3, 12, 1, b'x'];
+    };
+    assert_eq!(broken(common_name), subject);
+    assert_eq!(broken(|csr| csr.raw_subject = vec![0x30, 0]), None);
     assert_eq!(broken(|csr| csr.sans.dns = texts(&["x"])), names);
     assert_eq!(broken(|csr| csr.sans.emails = texts(&["x@y"])), names);
     assert_eq!(broken(|csr| csr.sans.ips = vec![ip("1.1.1.1")]), names);
@@ -216,6 +229,7 @@ fn lifetimes_are_bounded_and_backdating_is_a_tenth_at_most() {
 #[test]
 fn a_lifetime_above_the_maximum_is_refused_where_it_is_not_clamped() {
     let request = WorkloadRequest {
+        role: &role(),
         identities: &texts(&[ID]),
         csr_mode: CsrMode::Strict,
         asked_secs: i64::MAX,
@@ -231,6 +245,7 @@ fn a_lifetime_above_the_maximum_is_refused_where_it_is_not_clamped() {
 #[test]
 fn a_workload_never_outlives_its_issuer() {
     let request = WorkloadRequest {
+        role: &role(),
         identities: &texts(&[ID]),
         csr_mode: CsrMode::Strict,
         asked_secs: 3600,
@@ -241,6 +256,56 @@ fn a_workload_never_outlives_its_issuer() {
     assert_eq!(plan.validity.not_after, NOW.plus_secs(100));
     assert_eq!(plan.validity.not_before, NOW.plus_secs(-10));
     assert!(vet_until(NOW).is_err(), "the issuer has expired");
+}
+
+#[test]
+fn keys_that_proxies_cannot_use_are_refused() {
+    for (kind, bits, is_allowed) in [
+        (KeyKind::Ec, 256, true),
+        (KeyKind::Ec, 384, true),
+        (KeyKind::Ec, 224, false),
+        (KeyKind::Ec, 521, false),
+        (KeyKind::Ed25519, 0, false),
+        (KeyKind::Rsa, 4096, true),
+    ] {
+        let mut csr = agent_csr();
+        csr.key = KeyFacts { kind, bits };
+        let vetted = vet_as(&csr, &[ID], CsrMode::Overwrite, 0);
+        assert_eq!(vetted.is_ok(), is_allowed, "{:?}", csr.key);
+    }
+}
+
+#[test]
+fn the_roles_keys_and_uris_are_limits() {
+    let vet_under = |role: &Role| {
+        let request = WorkloadRequest {
+            role,
+            identities: &texts(&[ID]),
+            csr_mode: CsrMode::Strict,
+            asked_secs: 3600,
+            lifetimes: LIFETIMES,
+        };
+        vet(&agent_csr(), &request, UnixTime::MAX, NOW).err()
+    };
+    assert_eq!(vet_under(&role()), None);
+    let required = KeyType::Ec;
+    let ec_only = Role {
+        key_type: required,
+        key_bits: 256,
+        ..role()
+    };
+    assert_eq!(vet_under(&ec_only), Some(Refusal::CsrKeyType { required }));
+    let from = Origin::Request;
+    let elsewhere = Role {
+        allowed_uri_sans: texts(&["spiffe://cluster.local/ns/other/*"]),
+        ..role()
+    };
+    assert_eq!(vet_under(&elsewhere), Some(Refusal::UriNotAllowed { from }));
+    let none = Role {
+        allowed_uri_sans: Vec::new(),
+        ..role()
+    };
+    assert_eq!(vet_under(&none), Some(Refusal::UriForbidden { from }));
 }
 
 #[test]

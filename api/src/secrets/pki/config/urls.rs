@@ -72,8 +72,9 @@ impl Endpoint for Write {
         view.put_record(&mut batch, URLS_CONFIG, &config)?;
         cx.commit(batch).await?;
         let state = cx.engine.state.state().await?;
-        // Tried with the issuer that most certificates will come from.
-        let warning = config.warning(&state.issuers_config.default, &state.cluster);
+        // Tried with any issuer: what is missing is missing for all.
+        let issuer = state.issuers.first();
+        let warning = issuer.and_then(|it| config.warning(&it.record.id, &state.cluster));
         Ok(reply(&config)?.warn_all(warning))
     }
 }

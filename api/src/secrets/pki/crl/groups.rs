@@ -134,7 +134,7 @@ impl Group {
     }
 }
 
-fn crl_signer(issuer: &IssuerState, state: &State) -> Option<CrlSigner> {
+pub(super) fn crl_signer(issuer: &IssuerState, state: &State) -> Option<CrlSigner> {
     if !issuer.record.usage.crl_signing {
         return None;
     }

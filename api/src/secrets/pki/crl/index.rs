@@ -117,6 +117,8 @@ pub(super) struct Entries {
     /// Serial numbers beyond the 20 octets of RFC 5280.
     long: Arc<BTreeMap<SerialNumber, (u16, u32)>>,
     authorities: Arc<Vec<AuthorityId>>,
+    /// Entries of each of the authorities.
+    counts: Vec<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -198,6 +200,12 @@ impl Entries {
         })
     }
 
+    /// How many there are of each authority.
+    pub(super) fn counts(&self) -> BTreeMap<AuthorityId, u64> {
+        let counts = self.counts.iter().copied();
+        self.authorities.iter().copied().zip(counts).collect()
+    }
+
     fn put_record(&mut self, serial: &str, record: &[u8]) -> Result<(), ApiError> {
         let Ok(number) = SerialNumber::parse(serial) else {
             tracing::warn!(serial, "revocation under a path that is no serial number");
@@ -219,6 +227,10 @@ impl Entries {
         revoked_at_secs: i64,
     ) -> Result<(), ApiError> {
         let authority = self.intern(authority)?;
+        self.uncount(serial);
+        if let Some(count) = self.counts.get_mut(usize::from(authority)) {
+            *count += 1;
+        }
         let revoked_at = u32::try_from(revoked_at_secs.max(0)).unwrap_or(u32::MAX);
         let Some(key) = Key::of(serial) else {
             Arc::make_mut(&mut self.long).insert(*serial, (authority, revoked_at));
@@ -262,7 +274,16 @@ impl Entries {
         Ok(())
     }
 
+    fn uncount(&mut self, serial: &SerialNumber) {
+        let known = self.get(serial).map(|known| known.authority);
+        let mut places = self.authorities.iter().zip(&mut self.counts);
+        if let Some((_, count)) = places.find(|(authority, _)| Some(**authority) == known) {
+            *count -= 1;
+        }
+    }
+
     fn remove(&mut self, serial: &SerialNumber) {
+        self.uncount(serial);
         let Some(key) = Key::of(serial) else {
             Arc::make_mut(&mut self.long).remove(serial);
             return;
@@ -299,6 +320,7 @@ impl Entries {
         let known = self.authorities.iter().position(|id| *id == authority);
         let at = known.unwrap_or_else(|| {
             Arc::make_mut(&mut self.authorities).push(authority);
+            self.counts.push(0);
             self.authorities.len() - 1
         });
         u16::try_from(at).map_err(|_| ApiError::internal("more than 65536 authorities"))
@@ -377,6 +399,8 @@ mod tests {
                     set.remove(serial.as_bytes());
                 }
                 prop_assert_eq!(entries.get(&serial).is_some(), put);
+                let count: u64 = entries.counts().values().sum();
+                prop_assert_eq!(count, u64::try_from(set.len()).unwrap());
             }
             let expected: Vec<_> = set.into_iter().collect();
             prop_assert_eq!(serials(&entries, AuthorityId::UNKNOWN), expected);

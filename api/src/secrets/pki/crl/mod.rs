@@ -17,8 +17,10 @@ pub(super) mod endpoints;
 mod groups;
 mod index;
 mod published;
+pub(super) mod resign;
+pub(super) mod sign_list;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -123,6 +125,11 @@ impl Crls {
     ) {
         let path = format!("{PENDING}{}/{}", authority.to_hex(), serial.to_hyphen_hex());
         self.view.put(batch, &path, Vec::new());
+    }
+
+    /// How many certificates of each authority are revoked.
+    pub(super) async fn revoked_counts(&self) -> Result<BTreeMap<AuthorityId, u64>, ApiError> {
+        Ok(self.index.snapshot().await?.counts())
     }
 
     /// Takes the note back in the commit that deletes a revocation.

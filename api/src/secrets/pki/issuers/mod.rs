@@ -151,19 +151,21 @@ impl Endpoint for Delete {
         draft.remove_issuers(std::slice::from_ref(&record.id), &mut batch);
         draft.write(&mut batch)?;
         cx.commit(batch).await?;
-        let was_default = record.id == state.issuers_config.default;
-        let default_warning = was_default.then(|| {
-            format!(
+        let mut reply = Reply::empty_data()
+            .warn_all(reference_warning(cx, &record.name).await?)
+            .warn_all(reference_warning(cx, &record.id).await?);
+        if record.id == state.issuers_config.default {
+            let text = format!(
                 "Deleted issuer {} (via issuer_ref {}); this was configured as the default \
                  issuer. Operations without an explicit issuer will not work until a new default \
                  is configured.",
                 record.id, params.issuer_ref
-            )
-        });
-        Ok(Reply::empty_data()
-            .warn_all(reference_warning(cx, &record.name).await?)
-            .warn_all(reference_warning(cx, &record.id).await?)
-            .warn_all(default_warning))
+            );
+            reply = reply
+                .warn(text)
+                .warn_all(reference_warning(cx, DEFAULT).await?);
+        }
+        Ok(reply)
     }
 }
 
@@ -264,4 +266,6 @@ async fn reference_warning(cx: Cx<'_, Pki>, reference: &str) -> Result<Option<St
     Ok((count > 0).then(|| format!("{count} roles reference {reference}")))
 }
 
+/// How roles name whichever issuer is the default one.
+const DEFAULT: &str = "default";
 const ROLES_PER_PAGE: usize = 500;

@@ -164,15 +164,14 @@ impl Endpoint for Delete {
         draft.remove_key(id, &mut batch);
         draft.write(&mut batch)?;
         cx.commit(batch).await?;
-        let was_default = (*id == state.keys_config.default).then(|| {
-            format!(
-                "Deleted key {id} (via key_ref {}); this was configured as the default key. \
-                 Operations without an explicit key will not work until a new default is \
-                 configured.",
-                params.key_ref
-            )
-        });
-        Ok(Reply::empty_data().warn_all(was_default))
+        if *id != state.keys_config.default {
+            return Ok(Reply::nothing());
+        }
+        Ok(Reply::empty_data().warn(format!(
+            "Deleted key {id} (via key_ref {}); this was configured as the default key. \
+             Operations without an explicit key will not work until a new default is configured.",
+            params.key_ref
+        )))
     }
 }
 

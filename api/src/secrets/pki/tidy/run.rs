@@ -114,7 +114,8 @@ impl Run<'_> {
         }
         let path = certificate_path(serial);
         view.expect(&mut changes.batch, &path, Expect::Version(entry.version));
-        view.delete(&mut changes.batch, &path);
+        self.engine
+            .delete_certificate(&mut changes.batch, serial, &entry.value);
         changes.certificates += 1;
         if let Some(revoked) = revoked.filter(|_| self.settings.revoked_certs) {
             self.delete_revocation(serial, &revoked, changes);
@@ -169,9 +170,9 @@ impl Run<'_> {
             && self.is_past(record.not_after, self.settings.revoked_buffer_secs())
         {
             self.delete_revocation(serial, &record, changes);
-            let path = certificate_path(serial);
-            if view.get(&path).await?.is_some() {
-                view.delete(&mut changes.batch, &path);
+            if let Some(stored) = view.get(&certificate_path(serial)).await? {
+                self.engine
+                    .delete_certificate(&mut changes.batch, serial, &stored.value);
                 changes.certificates += 1;
             }
             return Ok(());
@@ -293,11 +294,14 @@ impl Run<'_> {
 
     /// Writes the changes of a page. What somebody else has changed meanwhile is left alone, and
     /// with it the page: the next run looks again.
-    async fn commit(&self, changes: Changes) -> Result<(), Stop> {
+    async fn commit(&self, mut changes: Changes) -> Result<(), Stop> {
         if changes.batch.is_empty() {
             self.tidy
                 .update(|progress| progress.missing_issuers += changes.missing_issuers);
             return Ok(());
+        }
+        if changes.certificates > 0 {
+            self.engine.forget_counts(&mut changes.batch)?;
         }
         match self.engine.env.view.commit(changes.batch).await {
             Ok(_) => {

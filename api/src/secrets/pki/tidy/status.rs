@@ -7,7 +7,6 @@ use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::config::auto_tidy::AutoTidy;
-use crate::secrets::pki::records::{CERTIFICATES, REVOKED};
 use crate::secrets::pki::tidy::Settings;
 use crate::secrets::pki::tidy::run::Stop;
 use crate::time::Timestamp;
@@ -150,18 +149,13 @@ impl Progress {
 
 pub(super) async fn reply(cx: Cx<'_, Pki>) -> Result<Reply, ApiError> {
     let mut data = cx.engine.tidy.progress.lock().to_json();
-    let mut counts = [None, None];
-    if AutoTidy::load(cx.engine)
-        .await?
-        .0
-        .maintain_stored_certificate_counts
-    {
-        counts = [
-            Some(count(cx, CERTIFICATES).await?),
-            Some(count(cx, REVOKED).await?),
-        ];
-    }
-    let [certificates, revoked] = counts;
+    let auto_tidy = AutoTidy::load(cx.engine).await?.0;
+    let (certificates, revoked) = if auto_tidy.maintain_stored_certificate_counts {
+        let (stored, revoked) = cx.engine.totals(cx.now).await?;
+        (Some(stored), Some(revoked))
+    } else {
+        (None, None)
+    };
     data.insert("current_cert_store_count".into(), json!(certificates));
     data.insert("current_revoked_cert_count".into(), json!(revoked));
     data.insert(
@@ -170,24 +164,3 @@ pub(super) async fn reply(cx: Cx<'_, Pki>) -> Result<Reply, ApiError> {
     );
     Reply::data(data)
 }
-
-async fn count(cx: Cx<'_, Pki>, prefix: &str) -> Result<usize, ApiError> {
-    let mut counted = 0;
-    let mut after: Option<String> = None;
-    loop {
-        let page = cx
-            .engine
-            .env
-            .view
-            .keys(prefix, after.as_deref(), PAGE)
-            .await?;
-        counted += page.len();
-        if page.len() < PAGE {
-            return Ok(counted);
-        }
-        after = page.into_iter().next_back();
-        tokio::task::yield_now().await;
-    }
-}
-
-const PAGE: usize = 500;

@@ -1,0 +1,186 @@
+// Package istio takes the place of a workload's agent: Istio's own client of the certificate service and
+// its secret manager, against the gRPC API of the server.
+package istio
+
+import (
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"istio.io/istio/pkg/security"
+	"istio.io/istio/security/pkg/credentialfetcher/plugin"
+	"istio.io/istio/security/pkg/nodeagent/cache"
+	"istio.io/istio/security/pkg/nodeagent/caclient/providers/citadel"
+	"istio.io/istio/security/pkg/pki/util"
+
+	"signet.test/conformance/harness"
+)
+
+// workload is what a pod's agent knows of itself.
+type workload struct {
+	namespace, account string
+}
+
+func (w workload) identity() string {
+	return "spiffe://cluster.local/ns/" + w.namespace + "/sa/" + w.account
+}
+
+// options points Istio's agent at the service: CONFORMANCE_CA_ADDRESS is `host:port`, CONFORMANCE_CA_ROOTS a file
+// with what its certificate is verified by, and CONFORMANCE_CA_TOKENS a folder with a token for each
+// service account, named `<namespace>.<account>`.
+func options(t *testing.T, who workload) (*security.Options, *citadel.TLSOptions) {
+	t.Helper()
+	address := os.Getenv("CONFORMANCE_CA_ADDRESS")
+	if address == "" {
+		t.Skip("CONFORMANCE_CA_ADDRESS does not name a certificate service")
+	}
+	token := filepath.Join(os.Getenv("CONFORMANCE_CA_TOKENS"), who.namespace+"."+who.account)
+	return &security.Options{
+		CAEndpoint:        address,
+		ClusterID:         "Kubernetes",
+		CredFetcher:       plugin.CreateTokenPlugin(token),
+		TrustDomain:       "cluster.local",
+		WorkloadNamespace: who.namespace,
+		ServiceAccount:    who.account,
+		ECCSigAlg:         string(util.EcdsaSigAlg),
+		SecretTTL:         time.Hour,
+	}, &citadel.TLSOptions{RootCert: os.Getenv("CONFORMANCE_CA_ROOTS")}
+}
+
+var httpbin = workload{"httpbin", "httpbin"}
+
+func TestCitadelClient(t *testing.T) {
+	settings, tls := options(t, httpbin)
+	client, err := citadel.NewCitadelClient(settings, tls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, kind := range []struct {
+		name string
+		util.CertOptions
+	}{
+		{"rsa", util.CertOptions{Host: httpbin.identity(), RSAKeySize: 2048}},
+		{"ecdsa", util.CertOptions{Host: httpbin.identity(), ECSigAlg: util.EcdsaSigAlg}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			request, key, err := util.GenCSR(kind.CertOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain, err := client.CSRSign(request, 3600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verify(t, chain, key)
+		})
+	}
+}
+
+// verify wants a chain that ends in a root, and what Istio itself wants of a workload's certificate.
+func verify(t *testing.T, chain []string, key []byte) {
+	t.Helper()
+	if len(chain) < 2 {
+		t.Fatalf("a chain of %d", len(chain))
+	}
+	var joined []byte
+	for _, one := range chain {
+		joined = append(joined, one...)
+	}
+	root := []byte(chain[len(chain)-1])
+	fields := &util.VerifyFields{
+		NotBefore:   time.Now(),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		Host:        httpbin.identity(),
+	}
+	if err := util.VerifyCertificate(key, joined, root, fields); err != nil {
+		t.Error(err)
+	}
+	leaf, err := harness.Certificates([]byte(chain[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(leaf[0].URIs) != 1 || leaf[0].URIs[0].String() != httpbin.identity() {
+		t.Errorf("identities %v", leaf[0].URIs)
+	}
+	if lifetime := leaf[0].NotAfter.Sub(leaf[0].NotBefore); lifetime > time.Hour+5*time.Minute {
+		t.Errorf("valid for %v", lifetime)
+	}
+}
+
+func TestAnIdentityOfAnotherIsNotGiven(t *testing.T) {
+	settings, tls := options(t, httpbin)
+	client, err := citadel.NewCitadelClient(settings, tls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	other := workload{"bank", "vault"}
+	request, _, err := util.GenCSR(util.CertOptions{Host: other.identity(), ECSigAlg: util.EcdsaSigAlg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := client.CSRSign(request, 3600)
+	if err != nil {
+		return
+	}
+	leaf, err := harness.Certificates([]byte(chain[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, uri := range leaf[0].URIs {
+		if uri.String() == other.identity() {
+			t.Errorf("%s was given to %s", uri, httpbin.identity())
+		}
+	}
+}
+
+func TestSecretManagerRotates(t *testing.T) {
+	settings, tls := options(t, httpbin)
+	// Renewal comes after a few seconds: the whole lifetime but those is grace.
+	settings.SecretTTL = 2 * time.Minute
+	settings.SecretRotationGracePeriodRatio = 0.97
+	client, err := citadel.NewCitadelClient(settings, tls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager, err := cache.NewSecretManagerClient(client, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	renewed := make(chan string, 8)
+	manager.RegisterSecretHandler(func(resource string) { renewed <- resource })
+	first, err := manager.GenerateSecret(security.WorkloadKeyCertResourceName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := manager.GenerateSecret(security.RootCertReqResourceName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if certificates, err := harness.Certificates(roots.RootCert); err != nil || len(certificates) == 0 {
+		t.Errorf("%d roots: %v", len(certificates), err)
+	}
+	for {
+		select {
+		case resource := <-renewed:
+			if resource != security.WorkloadKeyCertResourceName {
+				continue
+			}
+			second, err := manager.GenerateSecret(security.WorkloadKeyCertResourceName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(second.CertificateChain) == string(first.CertificateChain) {
+				t.Error("the same certificate")
+			}
+			return
+		case <-time.After(time.Minute):
+			t.Fatal("never renewed")
+		}
+	}
+}

@@ -1,0 +1,80 @@
+//! Many at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tonic::Code;
+
+use crate::agent::{Agent, Ask, call, code, health, p256, ztunnel_csr};
+use crate::answer::Answer;
+use crate::fixture::{Mesh, WEB};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_clients_with_a_connection_each_are_all_served() {
+    let mesh = Mesh::start("").await;
+    let agent = Arc::new(Agent::new(&mesh));
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    let mut clients = JoinSet::new();
+    for _ in 0..400 {
+        let (agent, ask) = (agent.clone(), ask.clone());
+        clients.spawn(async move { agent.ask(&ask).await });
+    }
+    let mut serials = BTreeSet::new();
+    while let Some(answer) = clients.join_next().await {
+        let answer = Answer::check(answer.unwrap().unwrap(), WEB);
+        serials.insert(answer.serial);
+    }
+    assert_eq!(serials.len(), 400);
+    let stored = mesh.read("pki_int_ca/certs?list=true");
+    let stored = stored["keys"].as_array().unwrap();
+    for serial in &serials {
+        assert!(stored.iter().any(|key| key == serial), "{serial}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_limits_is_told_to_come_back_and_health_is_answered() {
+    let mesh = Mesh::start("max_requests = 1").await;
+    let agent = Agent::new(&mesh);
+    let channel = agent.connect().await.unwrap();
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let (channel, ask) = (channel.clone(), ask.clone());
+        calls.spawn(async move { call(channel, &ask).await });
+    }
+    let service = "istio.v1.auth.IstioCertificateService";
+    assert!(health(channel.clone(), service).await.unwrap());
+    let mut codes = Vec::new();
+    while let Some(answer) = calls.join_next().await {
+        codes.push(code(answer.unwrap()).0);
+    }
+    assert!(codes.contains(&Code::Ok), "{codes:?}");
+    let is_expected = |code: &Code| matches!(code, Code::Ok | Code::ResourceExhausted);
+    assert!(codes.iter().all(is_expected), "{codes:?}");
+    Answer::check(call(channel, &ask).await.unwrap(), WEB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_learn_that_and_of_the_health_only() {
+    let mesh = Mesh::start("max_connections = 3").await;
+    let agent = Agent::new(&mesh);
+    let channel = agent.connect().await.unwrap();
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    Answer::check(call(channel.clone(), &ask).await.unwrap(), WEB);
+    // Clients that connect and say nothing.
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(mesh.address).await.unwrap());
+    }
+    let full = code(agent.ask(&ask).await);
+    let expected = (Code::ResourceExhausted, "too many connections".to_owned());
+    assert_eq!(full, expected);
+    assert!(agent.is_serving().await.unwrap());
+    Answer::check(call(channel, &ask).await.unwrap(), WEB);
+    drop(silent);
+    mesh.wait_for("still full", async || agent.ask(&ask).await.is_ok())
+        .await;
+}
