@@ -131,6 +131,7 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(2, 64),
         key_pool: Pool::new(2, 64),
+        keys_ahead: Arc::default(),
         outbound: Arc::new(NoOutbound),
         local_cluster: Arc::new(OutsideCluster),
     };

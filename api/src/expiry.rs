@@ -12,7 +12,7 @@ use signet_storage::{Batch, Record, StorageError, Unsealed, View, check_path};
 
 use crate::error::ApiError;
 use crate::node::Core;
-use crate::random::base62;
+use crate::random::base62_in_sequence;
 use crate::reply::Lease;
 use crate::request::Request;
 use crate::time::Timestamp;
@@ -154,8 +154,8 @@ pub fn register_secret(
     let token = request.caller()?;
     let (holder, expires_at) = holder_and_end(token, request.now.plus_secs(ttl_secs));
     core.tokens.expect_unchanged(batch, token);
-    let random = base62(request.node.rng(), 24)?;
-    let id = format!("{}{path}/{random}", request.mount.path);
+    let own = base62_in_sequence(request.node.rng(), request.now, 24)?;
+    let id = format!("{}{path}/{own}", request.mount.path);
     let lease = LeaseRecord {
         issued_at: request.now,
         expires_at,

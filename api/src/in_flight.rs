@@ -35,6 +35,12 @@ impl InFlight {
         Guard { all: self, id }
     }
 
+    /// How many have begun since the start.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     #[must_use]
     pub fn count(&self) -> usize {
         self.calls.lock().len()

@@ -21,6 +21,7 @@ mod help;
 pub mod in_flight;
 pub mod json;
 pub mod jwt;
+pub mod keys_ahead;
 pub mod kubernetes;
 pub mod lockout;
 pub mod mesh;

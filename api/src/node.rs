@@ -11,6 +11,7 @@ use crate::call::Op;
 use crate::cors::Cors;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
+use crate::keys_ahead::KeysAhead;
 use crate::kubernetes::LocalCluster;
 use crate::lockout::{LockoutSettings, Lockouts};
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Environment {
     pub pool: Pool,
     /// For generating keys: slower still, and never in the way of signatures.
     pub key_pool: Pool,
+    /// What `key_pool` made while there was nothing else to do.
+    pub keys_ahead: Arc<KeysAhead>,
     /// For requests to other servers.
     pub outbound: Arc<dyn Outbound>,
     /// The pod that this process runs in.
@@ -185,6 +188,7 @@ impl Node {
             for mount in core.mounts.all() {
                 mount.engine.shut_down();
             }
+            self.environment.keys_ahead.wipe();
             tracing::info!("sealed");
         }
         self.ceremonies.abandon();

@@ -1,108 +1,165 @@
-//! A closed-loop load generator: each connection sends its next request when the last is answered.
+//! HTTP/1.1 with as little work as possible: whatever the generator spends, both servers on the
+//! same machine lack.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::Error;
 
-/// One request, to be sent again and again.
-#[derive(Clone, Debug)]
-pub(crate) struct Template {
-    pub(crate) method: &'static str,
-    pub(crate) path: String,
-    /// Empty for none.
-    pub(crate) token: String,
-    pub(crate) body: Bytes,
+/// The bytes of one request, ready to be sent again and again.
+pub(crate) fn request(method: &str, path: &str, token: &str, body: &[u8]) -> Vec<u8> {
+    typed_request(method, path, token, "application/json", body)
 }
 
-pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
-    pub(crate) request: Template,
-    pub(crate) connections: usize,
-    pub(crate) duration: Duration,
+/// With a content type of its own.
+pub(crate) fn typed_request(
+    method: &str,
+    path: &str,
+    token: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Vec<u8> {
+    let token = match token {
+        "" => String::new(),
+        token => format!("X-Vault-Token: {token}\r\n"),
+    };
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n"),
+    };
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}{length}\r\n");
+    [head.as_bytes(), body].concat()
 }
 
-pub(crate) struct Done {
-    /// Sorted.
-    pub(crate) latencies: Vec<Duration>,
-    pub(crate) elapsed: Duration,
+/// One connection that is kept alive.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Of the current answer.
+    received: Vec<u8>,
+    body: Vec<u8>,
 }
 
-impl Done {
-    pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let position = self.latencies.len() * percent / 100;
-        self.latencies.get(position).copied().unwrap_or_default()
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            received: Vec::with_capacity(8192),
+            body: Vec::with_capacity(8192),
+        })
     }
-}
 
-impl Load {
-    pub(crate) async fn run(&self) -> Result<Done, Error> {
-        // Warm caches and connections are part of neither server's figure.
-        send(&mut connect(self.address).await?, &self.request).await?;
-        let started = Instant::now();
-        let deadline = started + self.duration;
-        let mut workers = Vec::new();
-        for _ in 0..self.connections {
-            let (address, request) = (self.address, self.request.clone());
-            workers.push(tokio::spawn(async move {
-                let mut connection = connect(address).await?;
-                let mut latencies = Vec::new();
-                while Instant::now() < deadline {
-                    let sent = Instant::now();
-                    send(&mut connection, &request).await?;
-                    latencies.push(sent.elapsed());
+    /// Sends a request and gives the body of its answer.
+    ///
+    /// # Errors
+    /// Any status but success, with the body's text.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<&[u8], Error> {
+        self.stream.write_all(request).await?;
+        self.received.clear();
+        self.body.clear();
+        let head_end = loop {
+            if let Some(end) = position(&self.received, b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.receive().await?;
+        };
+        let head = Head::parse(self.received.get(..head_end).unwrap_or_default())?;
+        match head.body {
+            BodyLength::Chunked => self.read_chunks(head_end).await?,
+            BodyLength::Known(length) => {
+                while self.received.len() < head_end + length {
+                    self.receive().await?;
                 }
-                Ok::<_, Error>(latencies)
-            }));
+                let body = self.received.get(head_end..head_end + length);
+                self.body.extend_from_slice(body.unwrap_or_default());
+            }
         }
-        let mut latencies = Vec::new();
-        for worker in workers {
-            latencies.extend(worker.await??);
+        if (200..300).contains(&head.status) {
+            return Ok(&self.body);
         }
-        let elapsed = started.elapsed();
-        latencies.sort_unstable();
-        Ok(Done { latencies, elapsed })
+        let line = request.split(|byte| *byte == b'\r').next();
+        let line = String::from_utf8_lossy(line.unwrap_or_default());
+        let body = String::from_utf8_lossy(&self.body);
+        Err(format!("{line}: {} {body}", head.status).into())
+    }
+
+    /// As [`Self::send`], with the answer as JSON; `Null` when it is empty.
+    pub(crate) async fn json(&mut self, request: &[u8]) -> Result<Value, Error> {
+        let body = self.send(request).await?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        Ok(serde_json::from_slice(body)?)
+    }
+
+    async fn receive(&mut self) -> Result<(), Error> {
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err("the server closed the connection".into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn read_chunks(&mut self, mut at: usize) -> Result<(), Error> {
+        loop {
+            let size = loop {
+                let rest = self.received.get(at..).unwrap_or_default();
+                if let Some(end) = position(rest, b"\r\n") {
+                    let digits = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;
+                    at += end + 2;
+                    break usize::from_str_radix(digits, 16)?;
+                }
+                self.receive().await?;
+            };
+            while self.received.len() < at + size + 2 {
+                self.receive().await?;
+            }
+            let chunk = self.received.get(at..at + size).unwrap_or_default();
+            self.body.extend_from_slice(chunk);
+            at += size + 2;
+            if size == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 
-pub(crate) type Connection = http1::SendRequest<Full<Bytes>>;
-
-pub(crate) async fn connect(address: SocketAddr) -> Result<Connection, Error> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+struct Head {
+    status: u16,
+    body: BodyLength,
 }
 
-/// The answer's JSON; anything but success is an error.
-pub(crate) async fn send(connection: &mut Connection, template: &Template) -> Result<Value, Error> {
-    let mut request = Request::builder()
-        .method(template.method)
-        .uri(&template.path)
-        .header("Host", "localhost");
-    if !template.token.is_empty() {
-        request = request.header("X-Vault-Token", &template.token);
+enum BodyLength {
+    Chunked,
+    Known(usize),
+}
+
+impl Head {
+    fn parse(head: &[u8]) -> Result<Self, Error> {
+        let mut lines = std::str::from_utf8(head)?.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let status = status.ok_or("no status in the answer")?.parse()?;
+        let mut body = BodyLength::Known(0);
+        for line in lines {
+            let Some((name, value)) = line.split_once(": ") else {
+                continue;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                body = BodyLength::Known(value.parse()?);
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                body = BodyLength::Chunked;
+            }
+        }
+        Ok(Self { status, body })
     }
-    let request = request.body(Full::new(template.body.clone()))?;
-    connection.ready().await?;
-    let answer = connection.send_request(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    if !status.is_success() {
-        let text = String::from_utf8_lossy(&body);
-        return Err(format!("{} {}: {status} {text}", template.method, template.path).into());
-    }
-    if template.body.is_empty() || body.is_empty() {
-        return Ok(Value::Null);
-    }
-    Ok(serde_json::from_slice(&body)?)
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }

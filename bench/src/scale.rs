@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Error;
-use crate::client::{self, Connection, Template};
-use crate::server::{Kind, Server, prepare_pki, template};
+use crate::client::{Connection, request};
+use crate::scenario::{post, prepare_pki};
+use crate::server::{Kind, ROOT, Server};
 
 pub(crate) const NAME: &str = "pki-scale";
 
-const ROOT: &str = "root";
 const CONNECTIONS: usize = 32;
 const MAX_REVOKED: usize = 100_000;
 /// Requests whose median and 99th percentile are shown.
@@ -80,7 +79,7 @@ impl Mount {
         let missing = size.saturating_sub(self.serials.len());
         let issue = |number: usize| {
             let name = json!({ "common_name": format!("w{number}.example.com"), "ttl": "1h" });
-            template("/v1/pki/issue/web", ROOT, &name)
+            post("/v1/pki/issue/web", ROOT, &name)
         };
         let first = self.serials.len();
         let answers = self
@@ -108,17 +107,17 @@ impl Mount {
         let count = chosen.len();
         let revoke = move |number: usize| {
             let serial = chosen.get(number).cloned().unwrap_or_default();
-            template("/v1/pki/revoke", ROOT, &json!({ "serial_number": serial }))
+            post("/v1/pki/revoke", ROOT, &json!({ "serial_number": serial }))
         };
         self.repeat(count, revoke).await.map(drop)
     }
 
     async fn measure(&mut self, out: &mut impl Write) -> Result<(), Error> {
-        let mut connection = client::connect(self.server.address).await?;
+        let mut connection = self.server.connect().await?;
         let mut revokes = Vec::new();
         for serial in self.serials.iter().skip(self.revoked).take(SAMPLES) {
             let body = json!({ "serial_number": serial });
-            let revoke = template("/v1/pki/revoke", ROOT, &body);
+            let revoke = post("/v1/pki/revoke", ROOT, &body);
             revokes.push(timed(&mut connection, &revoke).await?);
         }
         self.revoked += revokes.len();
@@ -134,8 +133,8 @@ impl Mount {
         let ocsp = get(&format!("ocsp/{}", self.ocsp_request(&middle)?));
         let ocsp = median(&mut connection, &ocsp, SAMPLES).await?;
         let mut list = async |query: String| {
-            let mut request = get(&format!("certs/?{query}"));
-            request.method = "LIST";
+            let path = format!("/v1/pki/certs/?{query}");
+            let request = request("LIST", &path, ROOT, b"");
             median(&mut connection, &request, SAMPLES).await
         };
         let page = list(format!("limit=100&after={middle}")).await?;
@@ -145,7 +144,7 @@ impl Mount {
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(
             out,
-            "{:>12} {:>10} {:>11.2} {:>11.2} {:>9.1} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>8}",
+            "{:>12} {:>10} {:>11.2} {:>11.2} {:>9.1} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>8.0}",
             self.serials.len(),
             self.revoked,
             millis(percentile(&revokes, 50)),
@@ -157,7 +156,7 @@ impl Mount {
             millis(by_end),
             millis(by_name),
             millis(counts),
-            self.server.resident_bytes()? >> 20,
+            self.server.resident_mib()?,
         )?;
         Ok(())
     }
@@ -166,7 +165,7 @@ impl Mount {
     async fn repeat(
         &self,
         count: usize,
-        request: impl Fn(usize) -> Template + Send + Sync + 'static,
+        request: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Vec<Value>, Error> {
         let next = Arc::new(AtomicUsize::new(0));
         let request = Arc::new(request);
@@ -175,14 +174,14 @@ impl Mount {
                 let (next, request) = (next.clone(), request.clone());
                 let address = self.server.address;
                 tokio::spawn(async move {
-                    let mut connection = client::connect(address).await?;
+                    let mut connection = Connection::open(address).await?;
                     let mut answers = Vec::new();
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if number >= count {
                             return Ok::<_, Error>(answers);
                         }
-                        let answer = client::send(&mut connection, &request(number)).await?;
+                        let answer = connection.json(&request(number)).await?;
                         answers.push(kept(&answer));
                     }
                 })
@@ -229,24 +228,19 @@ fn kept(answer: &Value) -> Value {
     json!({"data": {"serial_number": field("serial_number"), "issuing_ca": field("issuing_ca")}})
 }
 
-fn get(path: &str) -> Template {
-    Template {
-        method: "GET",
-        path: format!("/v1/pki/{path}"),
-        token: ROOT.to_owned(),
-        body: Bytes::new(),
-    }
+fn get(path: &str) -> Vec<u8> {
+    request("GET", &format!("/v1/pki/{path}"), ROOT, b"")
 }
 
-async fn timed(connection: &mut Connection, request: &Template) -> Result<Duration, Error> {
+async fn timed(connection: &mut Connection, request: &[u8]) -> Result<Duration, Error> {
     let began = Instant::now();
-    client::send(connection, request).await?;
+    connection.send(request).await?;
     Ok(began.elapsed())
 }
 
 async fn median(
     connection: &mut Connection,
-    request: &Template,
+    request: &[u8],
     count: usize,
 ) -> Result<Duration, Error> {
     let mut times = Vec::new();

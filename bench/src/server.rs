@@ -3,14 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::Error;
-use crate::client::{self, Template};
+use crate::client::{Connection, request};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -20,18 +20,27 @@ pub(crate) enum Kind {
     Signet,
 }
 
+#[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     process: Child,
-    _data: TempDir,
+    data: Rc<TempDir>,
 }
 
-const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 
 impl Server {
     pub(crate) async fn start(kind: Kind, program: &Path) -> Result<Self, Error> {
+        Self::start_on(kind, program, Rc::new(TempDir::new()?)).await
+    }
+
+    /// On what an earlier server left in `data`.
+    pub(crate) async fn start_on(
+        kind: Kind,
+        program: &Path,
+        data: Rc<TempDir>,
+    ) -> Result<Self, Error> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let data = TempDir::new()?;
         let mut command = Command::new(program);
         command
             .args([
@@ -55,37 +64,38 @@ impl Server {
         let server = Self {
             address,
             process,
-            _data: data,
+            data,
         };
         server.wait().await?;
         Ok(server)
     }
 
     async fn wait(&self) -> Result<(), Error> {
+        let health = request("GET", "/v1/sys/health", "", b"");
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
-            if self.get("/v1/sys/health").await.is_ok() {
+            if let Ok(mut connection) = Connection::open(self.address).await
+                && connection.send(&health).await.is_ok()
+            {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Err("the server does not answer".into())
     }
 
-    async fn get(&self, path: &str) -> Result<Value, Error> {
-        let template = Template {
-            method: "GET",
-            path: path.to_owned(),
-            token: String::new(),
-            body: Bytes::new(),
-        };
-        client::send(&mut client::connect(self.address).await?, &template).await
+    pub(crate) fn data(&self) -> Rc<TempDir> {
+        self.data.clone()
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Connection, Error> {
+        Connection::open(self.address).await
     }
 
     /// A write as root.
     pub(crate) async fn write(&self, path: &str, data: &Value) -> Result<Value, Error> {
-        let template = template(path, ROOT, data);
-        client::send(&mut client::connect(self.address).await?, &template).await
+        let request = request("POST", path, ROOT, data.to_string().as_bytes());
+        self.connect().await?.json(&request).await
     }
 
     /// User and system time so far.
@@ -100,11 +110,11 @@ impl Server {
         Ok(Duration::from_millis(10 * total.ok_or("unreadable stat")?))
     }
 
-    pub(crate) fn resident_bytes(&self) -> Result<u64, Error> {
+    pub(crate) fn resident_mib(&self) -> Result<f64, Error> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
-        Ok(kib.ok_or("unreadable status")? * 1024)
+        let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<f64>().ok());
+        Ok(kib.ok_or("unreadable status")? / 1024.0)
     }
 }
 
@@ -113,36 +123,4 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-pub(crate) fn template(path: &str, token: &str, data: &Value) -> Template {
-    Template {
-        method: "POST",
-        path: path.to_owned(),
-        token: token.to_owned(),
-        body: Bytes::from(data.to_string()),
-    }
-}
-
-/// A mount `pki` with a root of this key type and a role `web` that takes anything.
-pub(crate) async fn prepare_pki(
-    server: &Server,
-    key_type: &str,
-    key_bits: u32,
-) -> Result<(), Error> {
-    server
-        .write("/v1/sys/mounts/pki", &json!({"type": "pki"}))
-        .await?;
-    let root = json!({
-        "common_name": "Root", "key_type": key_type, "key_bits": key_bits, "ttl": "700h",
-    });
-    server
-        .write("/v1/pki/root/generate/internal", &root)
-        .await?;
-    let role = json!({
-        "allow_any_name": true, "enforce_hostnames": false, "require_cn": false, "key_type": "ec",
-        "allowed_uri_sans": "spiffe://*", "ttl": "1h", "max_ttl": "1h",
-    });
-    server.write("/v1/pki/roles/web", &role).await?;
-    Ok(())
 }

@@ -7,11 +7,11 @@ use signet_storage::{Batch, Expect};
 
 use crate::error::ApiError;
 use crate::expiry;
-use crate::random::base62;
+use crate::random::base62_in_sequence;
 use crate::reply::{Auth, Grant, TokenType};
 use crate::request::Request;
 use crate::time::Timestamp;
-use crate::token::store::{BATCH_CONTEXT, BATCH_PREFIX};
+use crate::token::store::{BATCH_CONTEXT, BATCH_PREFIX, SERVICE_PREFIX};
 use crate::token::{Terms, TokenKind, TokenRecord, TokenStore};
 
 /// A token that was just made; the only moment at which it is known.
@@ -80,15 +80,17 @@ impl TokenStore {
                 record,
             });
         }
-        let secret = match secret {
-            Some(chosen) => chosen,
-            None => Zeroizing::new(format!("{SERVICE_PREFIX}{}", base62(rng, 24)?)),
+        let secret = if let Some(chosen) = secret {
+            chosen
+        } else {
+            let own = Zeroizing::new(base62_in_sequence(rng, record.created_at, 24)?);
+            Zeroizing::new(format!("{SERVICE_PREFIX}{}", *own))
         };
-        record.accessor = base62(rng, 24)?;
+        record.accessor = base62_in_sequence(rng, record.created_at, 24)?;
         let hash = self.hash(&secret);
         self.views.tokens.expect(batch, &hash, Expect::Absent);
         self.views.tokens.put_record(batch, &hash, &record)?;
-        let accessor_hash = self.hash(&record.accessor);
+        let accessor_hash = self.hash_accessor(&record.accessor);
         self.views
             .accessors
             .put(batch, &accessor_hash, hash.clone().into_bytes());
@@ -210,4 +212,3 @@ fn login_policies(grant: &Grant) -> Result<Vec<String>, ApiError> {
 }
 
 pub(crate) const BATCH_USES: &str = "batch tokens cannot have \"num_uses\" set";
-pub(super) const SERVICE_PREFIX: &str = "hvs.";

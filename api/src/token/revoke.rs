@@ -75,7 +75,7 @@ impl TokenStore {
         self.views.tokens.delete(batch, &token.hash);
         self.views
             .accessors
-            .delete(batch, &self.hash(&token.accessor));
+            .delete(batch, &self.hash_accessor(&token.accessor));
         if let Some(parent) = &token.parent {
             self.views
                 .children

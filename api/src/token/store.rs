@@ -10,11 +10,19 @@ use signet_storage::{Batch, Expect, Observer, Unsealed, View};
 use crate::error::ApiError;
 use crate::expiry;
 use crate::node::Environment;
+use crate::random::clock_of;
 use crate::time::Timestamp;
 use crate::token::{Token, TokenKind, TokenRecord};
 
-/// Hexadecimal digits of a keyed hash.
-const HASH_LENGTH: usize = 64;
+/// Bytes of a keyed hash, and digits of its hexadecimal form.
+const HASH_BYTES: usize = 32;
+const HASH_LENGTH: usize = 2 * HASH_BYTES;
+
+/// Bytes of the clock that new names begin with; see [`base62_in_sequence`]. The hash behind it is
+/// cut by as many.
+///
+/// [`base62_in_sequence`]: crate::random::base62_in_sequence
+const CLOCK_BYTES: usize = 3;
 
 /// Tokens kept in memory; each is about a kilobyte.
 const CACHED_TOKENS: usize = 10_000;
@@ -76,10 +84,33 @@ impl TokenStore {
         })
     }
 
-    /// The name under which storage knows a token or accessor.
+    /// The name under which storage knows a token.
     #[must_use]
     pub fn hash(&self, secret: &str) -> String {
-        hex::encode(hmac::sign(&self.hash_key, secret.as_bytes()))
+        hex::encode(self.name(secret))
+    }
+
+    /// The name under which storage knows an accessor.
+    #[must_use]
+    pub fn hash_accessor(&self, accessor: &str) -> String {
+        hex::encode(self.name_after(clock_of(accessor), accessor))
+    }
+
+    fn name(&self, secret: &str) -> [u8; HASH_BYTES] {
+        // The prefix is the server's own: tokens that somebody chose do not have it.
+        let clock = secret.strip_prefix(SERVICE_PREFIX).and_then(clock_of);
+        self.name_after(clock, secret)
+    }
+
+    fn name_after(&self, clock: Option<u32>, secret: &str) -> [u8; HASH_BYTES] {
+        let tag = hmac::sign(&self.hash_key, secret.as_bytes());
+        let clock = clock.map(u32::to_be_bytes);
+        let clock = clock.iter().flatten().skip(4 - CLOCK_BYTES);
+        let mut name = [0; HASH_BYTES];
+        for (byte, given) in name.iter_mut().zip(clock.chain(tag.as_ref())) {
+            *byte = *given;
+        }
+        name
     }
 
     /// A token that is valid at `now`.
@@ -92,10 +123,9 @@ impl TokenStore {
             self.open_batch(sealed)
         } else {
             // As `hash`, without an allocation: every request comes here.
-            let tag = hmac::sign(&self.hash_key, secret.as_bytes());
-            let mut hex = [0; HASH_LENGTH];
-            hex::encode_to_slice(tag, &mut hex).map_err(ApiError::internal)?;
-            let hash = std::str::from_utf8(&hex).map_err(ApiError::internal)?;
+            let mut digits = [0; HASH_LENGTH];
+            hex::encode_to_slice(self.name(secret), &mut digits).map_err(ApiError::internal)?;
+            let hash = std::str::from_utf8(&digits).map_err(ApiError::internal)?;
             self.by_hash(hash).await?
         };
         match found {
@@ -181,7 +211,11 @@ impl TokenStore {
 
     /// The hash of the token that an accessor belongs to.
     pub async fn hash_of_accessor(&self, accessor: &str) -> Result<Option<String>, ApiError> {
-        let entry = self.views.accessors.get(&self.hash(accessor)).await?;
+        let entry = self
+            .views
+            .accessors
+            .get(&self.hash_accessor(accessor))
+            .await?;
         Ok(entry.and_then(|entry| String::from_utf8(entry.value).ok()))
     }
 
@@ -263,5 +297,6 @@ impl TokenStore {
     }
 }
 
+pub(super) const SERVICE_PREFIX: &str = "hvs.";
 pub(super) const BATCH_PREFIX: &str = "hvb.";
 pub(super) const BATCH_CONTEXT: &str = "batch token";

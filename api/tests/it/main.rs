@@ -19,6 +19,7 @@ mod cubbyhole;
 mod interleaved;
 mod jwt_remote;
 mod jwt_verify;
+mod keys_ahead;
 mod kv;
 mod kv_versions;
 mod leases;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use signet_api::call::{Call, Op, Peer, WrapRequest};
+use signet_api::keys_ahead::KeysAhead;
 use signet_api::kubernetes::OutsideCluster;
 use signet_api::lockout::LockoutSettings;
 use signet_api::mount::SystemTtl;
@@ -61,6 +62,7 @@ impl Server {
             rng: Arc::new(SeededRng::default()),
             pool: Pool::new(2, 64),
             key_pool: Pool::new(2, 64),
+            keys_ahead: Arc::new(KeysAhead::new(2)),
             outbound: outbound.clone(),
             local_cluster: Arc::new(OutsideCluster),
         };

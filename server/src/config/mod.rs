@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) declared: Declared,
+    /// RSA-2048 keys to be made while the server is idle; 0 for none.
+    pub(crate) rsa_keys_ahead: usize,
     /// URL of the API server of the cluster that this process runs in, if it does.
     pub(crate) kubernetes_service: Option<String>,
     /// For the log, once there is one.
@@ -263,6 +265,7 @@ fn settings(
     let user_lockout = declared::lockout(file, lockout_off, report);
     let cluster_name = file.text("cluster_name", report).unwrap_or_default();
     let pid_file = file.path("pid_file", report);
+    let rsa_keys_ahead = rsa_keys_ahead(file, report);
     Some(Settings {
         listeners,
         // Last: whatever else is wrong is to be reported too.
@@ -276,9 +279,24 @@ fn settings(
         log,
         pid_file,
         declared,
+        rsa_keys_ahead,
         kubernetes_service: kubernetes_service(environment),
         warnings: Vec::new(),
     })
+}
+
+fn rsa_keys_ahead(file: &mut Section, report: &mut Report) -> usize {
+    /// About two kilobytes each.
+    const MOST: usize = 10_000;
+    let place = file.place_of("rsa_keys_ahead");
+    let count = file.count("rsa_keys_ahead", report).unwrap_or(0);
+    match usize::try_from(count) {
+        Ok(count) if count <= MOST => count,
+        _ => {
+            report.error(&place, format!("rsa_keys_ahead is more than {MOST}"));
+            0
+        }
+    }
 }
 
 /// Kubernetes tells every pod where its API server is.

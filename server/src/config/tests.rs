@@ -85,7 +85,7 @@ fn reads_every_kind_of_setting() {
             }},
             {"unix": {"address": "/s", "socket_mode": "660"}}
           ],
-          "cluster_name": "n", "api_addr": "https://x:1", "pid_file": "/p", "log_level": "Debug",
+          "cluster_name": "n", "api_addr": "https://x:1", "pid_file": "/p", "log_level": "Debug", "rsa_keys_ahead": 200,
           "log_format": "json", "log_file": "/l", "log_rotate_bytes": 10, "log_rotate_max_files": -1,
           "max_lease_ttl": "30d", "default_lease_ttl": "1h",
           "user_lockout": {"all": {"lockout_threshold": "7"}, "approle": {"lockout_duration": "1m"}},
@@ -95,6 +95,7 @@ fn reads_every_kind_of_setting() {
     )
     .unwrap();
     assert_eq!(settings.warnings, Vec::<String>::new());
+    assert_eq!(settings.rsa_keys_ahead, 200);
     let engine = Engine::Redb {
         directory: "/d".into(),
         cache_bytes: 1024,

@@ -22,6 +22,7 @@ async fn edge_with(policy: Policy) -> Arc<Edge> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(1, 16),
         key_pool: Pool::new(1, 16),
+        keys_ahead: Arc::default(),
         outbound: Arc::new(NoOutbound),
         local_cluster: Arc::new(OutsideCluster),
     };

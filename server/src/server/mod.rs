@@ -153,6 +153,7 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
         server.mesh = Some(edge);
     }
     let ticker = tokio::spawn(tick(node.clone()));
+    let keys = (settings.rsa_keys_ahead > 0).then(|| tokio::spawn(make_keys_ahead(node.clone())));
     let controller = settings
         .declared
         .kubernetes
@@ -189,6 +190,9 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
         }
     }
     ticker.abort();
+    if let Some(keys) = keys {
+        keys.abort();
+    }
     node.seal().await;
     for listener in &settings.listeners {
         if let Bind::Unix(socket) = &listener.bind {
@@ -332,6 +336,22 @@ async fn tick(node: Arc<Node>) {
 }
 
 const TICK: Duration = Duration::from_mins(1);
+
+/// Gives the node its time for keys whenever no request has come for a moment.
+async fn make_keys_ahead(node: Arc<Node>) {
+    loop {
+        match node.make_key_ahead().await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(IDLE_AFTER).await,
+            Err(error) => {
+                tracing::warn!(%error, "no key was made ahead");
+                tokio::time::sleep(TICK).await;
+            }
+        }
+    }
+}
+
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 
 /// Holds the process id; removed at the end.
 #[derive(Debug)]

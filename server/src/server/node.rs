@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use signet_api::keys_ahead::KeysAhead;
 use signet_api::kubernetes::{LocalCluster, OutsideCluster};
 use signet_api::node::{Environment, Node, NodeSettings};
 use signet_api::offload::Pool;
@@ -27,6 +28,7 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         rng: Arc::new(SystemRng::default()),
         pool: Pool::new(cores, SIGNATURES_WAITING),
         key_pool: Pool::new(cores, KEYS_WAITING),
+        keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
         outbound: Arc::new(HttpOutbound::default()),
         local_cluster: local_cluster(settings),
     };

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batch::Batch;
-use super::decide::{Decision, EntryChanges, decide};
+use super::decide::{Decision, EntryChanges};
 use super::observers::Observers;
 use super::{Backend, Entry, Observer, Version};
 use crate::error::StorageError;
@@ -21,7 +21,9 @@ use crate::error::StorageError;
 pub(super) trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn get(&self, path: &str) -> Result<Option<Entry>, StorageError>;
 
-    fn version(&self, path: &str) -> Result<Option<Version>, StorageError>;
+    /// [`super::decide::decide`] against one view of what is stored: to open one for each expectation costs more
+    /// than all of them.
+    fn decide(&self, batches: Vec<Batch>, last_commit: Version) -> Result<Decision, StorageError>;
 
     fn keys(
         &self,
@@ -88,8 +90,9 @@ const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Quiet after which the engine may do its deferred work.
 const SETTLE_AFTER: Duration = Duration::from_millis(200);
 
-/// How long a group waits for as many committers as the one before it had.
-const MAX_WAIT: Duration = Duration::from_micros(200);
+/// How long a group waits for as many committers as the one before it had, and how often it looks.
+const MAX_WAIT: Duration = Duration::from_micros(300);
+const LOOK_EVERY: Duration = Duration::from_micros(50);
 
 impl<S: Store> GroupCommit<S> {
     pub(super) fn start(store: S) -> Result<Self, StorageError> {
@@ -249,7 +252,7 @@ impl<S: Store> Writer<S> {
             changes,
             outcomes,
             last_commit,
-        } = decide(batches, self.last_commit, |path| self.store.version(path))?;
+        } = self.store.decide(batches, self.last_commit)?;
         if !changes.is_empty()
             && let Err(error) = self.store.apply(&changes, last_commit)
         {
@@ -311,7 +314,8 @@ fn gather(first: Request, requests: &Receiver<Request>, expected_batches: usize)
                 if since.elapsed() >= MAX_WAIT {
                     break;
                 }
-                thread::yield_now();
+                // Asleep: whoever is waited for needs the processor.
+                thread::sleep(LOOK_EVERY);
             }
         }
     }

@@ -12,9 +12,9 @@ use redb::{
 };
 
 use super::data_dir::DirectoryLock;
-use super::decide::EntryChanges;
+use super::decide::{Decision, EntryChanges, decide};
 use super::group::{GroupCommit, Store, other_error};
-use super::{Entry, Version, data_dir, listing, stored};
+use super::{Batch, Entry, Version, data_dir, listing, stored};
 use crate::error::StorageError;
 
 /// Opens or creates `signet.redb` in `directory`.
@@ -91,10 +91,14 @@ impl Store for RedbStore {
         })
     }
 
-    fn version(&self, path: &str) -> Result<Option<Version>, StorageError> {
-        self.read(|records| match records.get(path).map_err(failed)? {
-            None => Ok(None),
-            Some(value) => stored::version(path, value.value()).map(Some),
+    fn decide(&self, batches: Vec<Batch>, last_commit: Version) -> Result<Decision, StorageError> {
+        self.read(|records| {
+            decide(batches, last_commit, |path| {
+                let value = records.get(path).map_err(failed)?;
+                value
+                    .map(|value| stored::version(path, value.value()))
+                    .transpose()
+            })
         })
     }
 

@@ -6,9 +6,9 @@ use std::io;
 use std::ops::Bound;
 use std::path::Path;
 
-use super::decide::EntryChanges;
+use super::decide::{Decision, EntryChanges, decide};
 use super::group::{GroupCommit, Store, other_error};
-use super::{Entry, Version, data_dir, listing, stored};
+use super::{Batch, Entry, Version, data_dir, listing, stored};
 use crate::error::StorageError;
 
 /// Opens or creates the store in `directory/sled`.
@@ -85,11 +85,11 @@ impl Store for SledStore {
         }
     }
 
-    fn version(&self, path: &str) -> Result<Option<Version>, StorageError> {
-        match self.tree.get(path).map_err(failed)? {
-            None => Ok(None),
-            Some(value) => stored::version(path, &value).map(Some),
-        }
+    fn decide(&self, batches: Vec<Batch>, last_commit: Version) -> Result<Decision, StorageError> {
+        decide(batches, last_commit, |path| {
+            let value = self.tree.get(path).map_err(failed)?;
+            value.map(|value| stored::version(path, &value)).transpose()
+        })
     }
 
     fn keys(

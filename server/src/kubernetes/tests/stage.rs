@@ -59,6 +59,7 @@ impl Stage {
             rng: Arc::new(SeededRng::default()),
             pool: Pool::new(2, 64),
             key_pool: Pool::new(2, 64),
+            keys_ahead: Arc::default(),
         };
         let node_settings = NodeSettings {
             system_ttl: SystemTtl::default(),
