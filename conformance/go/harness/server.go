@@ -36,7 +36,7 @@ func Against() string { return os.Getenv("CONFORMANCE_AGAINST") }
 // Main runs the tests of a package with a server.
 func Main(m *testing.M, server **Server) {
 	os.Exit(func() int {
-		started, err := Start()
+		started, err := Start("")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -47,8 +47,8 @@ func Main(m *testing.M, server **Server) {
 	}())
 }
 
-// Start runs what CONFORMANCE_SERVER names.
-func Start() (*Server, error) {
+// Start runs what CONFORMANCE_SERVER names, with more configuration than the listeners and the storage.
+func Start(more string) (*Server, error) {
 	program := os.Getenv("CONFORMANCE_SERVER")
 	if program == "" {
 		return nil, errors.New("CONFORMANCE_SERVER does not name a server program")
@@ -58,7 +58,7 @@ func Start() (*Server, error) {
 		return nil, err
 	}
 	server := &Server{folder: folder}
-	if err := server.start(program); err != nil {
+	if err := server.start(program, more); err != nil {
 		log, _ := os.ReadFile(filepath.Join(folder, "log"))
 		server.Stop()
 		return nil, fmt.Errorf("%w\n%s", err, log)
@@ -75,7 +75,7 @@ func (s *Server) Stop() {
 	_ = os.RemoveAll(s.folder)
 }
 
-func (s *Server) start(program string) error {
+func (s *Server) start(program, more string) error {
 	var err error
 	if s.Material, err = NewMaterial(); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (s *Server) start(program string) error {
 			return err
 		}
 	}
-	ports, err := freePorts(3)
+	ports, err := FreePorts(3)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,8 @@ listener "tcp" {
   tls_client_ca_file = %q
   tls_require_and_verify_client_cert = true
 }
-`, s.PlainURL, ports[0], ports[1], tls, ports[2], tls, file("ca.pem"))
+%s
+`, s.PlainURL, ports[0], ports[1], tls, ports[2], tls, file("ca.pem"), more)
 	if err := os.WriteFile(file("config.hcl"), []byte(configuration), 0o600); err != nil {
 		return err
 	}
@@ -215,7 +216,8 @@ func Write(t *testing.T, client *vault.Client, path string, data map[string]any)
 	return secret
 }
 
-func freePorts(count int) ([]string, error) {
+// FreePorts gives addresses on the loopback that nobody listens on.
+func FreePorts(count int) ([]string, error) {
 	var addresses []string
 	for range count {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -4,8 +4,6 @@ package istio
 
 import (
 	"crypto/x509"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,26 +25,20 @@ func (w workload) identity() string {
 	return "spiffe://cluster.local/ns/" + w.namespace + "/sa/" + w.account
 }
 
-// options points Istio's agent at the service: CONFORMANCE_CA_ADDRESS is `host:port`, CONFORMANCE_CA_ROOTS a file
-// with what its certificate is verified by, and CONFORMANCE_CA_TOKENS a folder with a token for each
-// service account, named `<namespace>.<account>`.
+// options points Istio's agent at the service, with the token of a service account.
 func options(t *testing.T, who workload) (*security.Options, *citadel.TLSOptions) {
 	t.Helper()
-	address := os.Getenv("CONFORMANCE_CA_ADDRESS")
-	if address == "" {
-		t.Skip("CONFORMANCE_CA_ADDRESS does not name a certificate service")
-	}
-	token := filepath.Join(os.Getenv("CONFORMANCE_CA_TOKENS"), who.namespace+"."+who.account)
+	service := started(t)
 	return &security.Options{
-		CAEndpoint:        address,
+		CAEndpoint:        service.address,
 		ClusterID:         "Kubernetes",
-		CredFetcher:       plugin.CreateTokenPlugin(token),
+		CredFetcher:       plugin.CreateTokenPlugin(service.token(t, who)),
 		TrustDomain:       "cluster.local",
 		WorkloadNamespace: who.namespace,
 		ServiceAccount:    who.account,
 		ECCSigAlg:         string(util.EcdsaSigAlg),
 		SecretTTL:         time.Hour,
-	}, &citadel.TLSOptions{RootCert: os.Getenv("CONFORMANCE_CA_ROOTS")}
+	}, &citadel.TLSOptions{RootCert: service.roots}
 }
 
 var httpbin = workload{"httpbin", "httpbin"}
@@ -91,7 +83,6 @@ func verify(t *testing.T, chain []string, key []byte) {
 	}
 	root := []byte(chain[len(chain)-1])
 	fields := &util.VerifyFields{
-		NotBefore:   time.Now(),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		Host:        httpbin.identity(),
