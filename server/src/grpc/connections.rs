@@ -94,20 +94,7 @@ struct Conversation {
 
 impl Conversation {
     async fn run(self, stream: TcpStream, address: SocketAddr) {
-        let handshake = async {
-            // Closed by nobody.
-            let _turn = self.handshakes.acquire().await.ok()?;
-            let acceptor = TlsAcceptor::from(self.door.tls.load_full());
-            match acceptor.accept(stream).await {
-                Ok(stream) => Some(stream),
-                Err(error) => {
-                    tracing::debug!(%address, %error, "TLS handshake failed");
-                    None
-                }
-            }
-        };
-        let shaken = timeout(HANDSHAKE_LIMIT, handshake).await.ok().flatten();
-        let Some(stream) = shaken else {
+        let Some(stream) = self.shake_hands(stream, address).await else {
             return self.door.mesh.node().metrics.mesh.handshake_failed();
         };
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -120,6 +107,27 @@ impl Conversation {
             certificates,
         };
         self.converse(stream, peer).await;
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<TlsStream<TcpStream>> {
+        // That others are many is no fault of this client: its own time begins with its turn.
+        let turn = timeout(TURN_LIMIT, self.handshakes.acquire()).await;
+        let _turn = turn.ok()?.ok()?;
+        let acceptor = TlsAcceptor::from(self.door.tls.load_full());
+        match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream))
+            .await
+            .ok()?
+        {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                tracing::debug!(%address, %error, "TLS handshake failed");
+                None
+            }
+        }
     }
 
     async fn converse(self, stream: TlsStream<TcpStream>, peer: Peer) {
@@ -213,7 +221,9 @@ fn builder() -> http2::Builder<TokioExecutor> {
 
 /// Waiting ones are counted as connections.
 const MAX_HANDSHAKES: usize = 512;
-/// From the first byte to the last, waiting for a turn included.
+/// How long a client waits for its turn.
+const TURN_LIMIT: Duration = Duration::from_mins(1);
+/// From the turn to the last byte.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Agents wait for an answer without end, so the end has to come from here.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);

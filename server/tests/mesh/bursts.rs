@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -32,6 +33,43 @@ async fn hundreds_of_clients_with_a_connection_each_are_all_served() {
     for serial in &serials {
         assert!(stored.iter().any(|key| key == serial), "{serial}");
     }
+}
+
+/// How long it took, and how long those waited who asked for the server's health meanwhile, is printed: that is for
+/// people to judge.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "on demand: takes a release build and twenty thousand file descriptors"]
+async fn ten_thousand_clients_at_once_with_a_connection_each_are_all_served() {
+    const CLIENTS: usize = 10_000;
+    let mesh = Mesh::persistent("").await;
+    let agent = Arc::new(Agent::ztunnel(&mesh));
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    let observer = agent.connect().await.unwrap();
+    let watching = tokio::spawn(async move {
+        loop {
+            let asked = Instant::now();
+            assert!(health(observer.clone(), "").await.unwrap());
+            println!("health after {:?}", asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let began = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (agent, ask) = (agent.clone(), ask.clone());
+        clients.spawn(async move { agent.ask(&ask).await });
+    }
+    let mut serials = BTreeSet::new();
+    let mut refused = Vec::new();
+    while let Some(answer) = clients.join_next().await {
+        match answer.unwrap() {
+            Ok(chain) => drop(serials.insert(Answer::check(chain, WEB).serial)),
+            Err(status) => refused.push(status.to_string()),
+        }
+    }
+    println!("{CLIENTS} clients in {:?}", began.elapsed());
+    watching.abort();
+    assert_eq!((serials.len(), refused), (CLIENTS, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
