@@ -225,6 +225,41 @@ async fn what_tidying_takes_away_leaves_every_list_and_count() {
 }
 
 #[tokio::test]
+async fn keys_in_the_store_do_not_tell_names_that_can_be_guessed() {
+    let pki = Pki::start().await;
+    let other = Pki::start().await;
+    let mut folders = Vec::new();
+    for pki in [&pki, &other] {
+        pki.made("issue/web", "guess.x", "1h").await;
+        let core = pki.server.node.core().unwrap();
+        let keys = core.store.keys("", None, 10_000).await.unwrap();
+        let folder = |key: &String| {
+            Some(
+                key.split_once("/cert-name/")?
+                    .1
+                    .split_once('/')?
+                    .0
+                    .to_owned(),
+            )
+        };
+        folders.extend(
+            keys.iter()
+                .filter_map(folder)
+                .collect::<std::collections::BTreeSet<_>>(),
+        );
+    }
+    // The root's name and the leaf's, in both stores.
+    assert_eq!(folders.len(), 4);
+    folders.sort();
+    folders.dedup();
+    assert_eq!(
+        folders.len(),
+        4,
+        "the same name has the same key in two stores"
+    );
+}
+
+#[tokio::test]
 async fn counts_go_on_where_they_stopped() {
     let (pki, second) = with_two_issuers().await;
     assert_eq!(pki.counts().await, (2, 0));

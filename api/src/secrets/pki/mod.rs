@@ -44,6 +44,7 @@ use crate::endpoint::{Row, row};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::certs::index::Index;
 use crate::secrets::pki::conditional::Freshness;
 use crate::secrets::pki::crl::Crls;
 use crate::secrets::pki::ocsp::OcspCache;
@@ -60,6 +61,7 @@ pub struct Pki {
     ocsp_cache: Arc<OcspCache>,
     freshness: Arc<Freshness>,
     tidy: Arc<Tidy>,
+    index: Arc<Index>,
 }
 
 impl Engine for Pki {
@@ -184,6 +186,7 @@ impl Pki {
         let crls = Crls::new(&env);
         let ocsp_cache = OcspCache::new(&env.view);
         let tidy = Tidy::new(env.environment.clock.now());
+        let index = Arc::new(Index::new(&env.view));
         Self {
             env,
             state,
@@ -191,6 +194,7 @@ impl Pki {
             ocsp_cache,
             freshness: Arc::default(),
             tidy,
+            index,
         }
     }
 }

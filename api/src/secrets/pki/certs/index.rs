@@ -4,36 +4,60 @@
 //!
 //! ```text
 //! cert-end/<issuer>/<end of validity><serial number>
-//! cert-name/<hash of a name>/<serial number>
+//! cert-name/<keyed hash of a name>/<serial number>
 //! ```
+//!
+//! Keys are in clear where the store lies, and names can be guessed: so their hash is keyed.
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::hmac;
 use signet_pki::cert::Certificate;
 use signet_pki::dn::NameView;
 use signet_pki::serial::SerialNumber;
+use signet_storage::View;
 
 /// Below it a folder for each issuer.
 pub(super) const ENDS: &str = "cert-end/";
 const NAMES: &str = "cert-name/";
 
-/// All paths at which `certificate` is found.
-pub(super) fn paths(issuer_id: &str, certificate: &Certificate) -> Vec<String> {
-    let serial = hex::encode(certificate.serial().as_bytes());
-    let mut paths = vec![format!(
-        "{}{}{serial}",
-        issuer_folder(issuer_id),
-        end_key(certificate.validity().not_after.0)
-    )];
-    let names = names(certificate);
-    paths.extend(
-        names
-            .iter()
-            .take(MAX_NAMES)
-            .map(|name| format!("{}{serial}", name_folder(name))),
-    );
-    paths
+/// Knows where the certificates of a mount are found.
+pub(in crate::secrets::pki) struct Index {
+    names: hmac::Key,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").finish_non_exhaustive()
+    }
+}
+
+impl Index {
+    pub(in crate::secrets::pki) fn new(view: &View) -> Self {
+        let label = format!("certificate names of {}", view.prefix());
+        let key = view.unsealed().derive_key(&label);
+        Self {
+            names: hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()),
+        }
+    }
+
+    /// All paths at which `certificate` is found.
+    pub(super) fn paths(&self, issuer_id: &str, certificate: &Certificate) -> Vec<String> {
+        let serial = hex::encode(certificate.serial().as_bytes());
+        let end = end_key(certificate.validity().not_after.0);
+        let mut paths = vec![format!("{}{end}{serial}", issuer_folder(issuer_id))];
+        let names = names(certificate);
+        let names = names.iter().take(MAX_NAMES);
+        paths.extend(names.map(|name| format!("{}{serial}", self.name_folder(name))));
+        paths
+    }
+
+    /// Where the certificates with a name are; the name in lower case. Others may be there too.
+    pub(super) fn name_folder(&self, name: &str) -> String {
+        let tag = hmac::sign(&self.names, name.as_bytes());
+        let short = tag.as_ref().get(..NAME_HASH_BYTES).unwrap_or_default();
+        format!("{NAMES}{}/", hex::encode(short))
+    }
 }
 
 /// The common name and the subject alternative names, in lower case.
@@ -58,13 +82,6 @@ pub(super) fn issuer_folder(issuer_id: &str) -> String {
     let digits = issuer_id.chars().filter(char::is_ascii_hexdigit);
     let short: String = digits.take(ISSUER_DIGITS).collect();
     format!("{ENDS}{}/", if short.is_empty() { "none" } else { &short })
-}
-
-/// Where the certificates with a name are; the name in lower case. Others may be there too.
-pub(super) fn name_folder(name: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, name.as_bytes());
-    let short = digest.as_ref().get(..NAME_HASH_BYTES).unwrap_or_default();
-    format!("{NAMES}{}/", hex::encode(short))
 }
 
 /// A time in the order of keys.

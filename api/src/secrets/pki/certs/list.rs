@@ -237,7 +237,7 @@ impl Filter {
         after: Option<SerialNumber>,
         wanted: usize,
     ) -> Result<Vec<SerialNumber>, ApiError> {
-        let folder = index::name_folder(&self.name);
+        let folder = cx.engine.index.name_folder(&self.name);
         let mut after = after.map(|serial| hex::encode(serial.as_bytes()));
         let mut found = Vec::new();
         loop {

@@ -1,7 +1,7 @@
 //! `cert/`: what was issued, and what of it is revoked. Lists of it are in [`list`].
 
 pub(super) mod counts;
-mod index;
+pub(super) mod index;
 pub(super) mod list;
 
 use serde_json::json;
@@ -113,7 +113,7 @@ impl Pki {
         self.env.view.expect(batch, &path, Expect::Absent);
         let record = CertificateRecord::encode(issuer_id, role, certificate.der());
         self.env.view.put(batch, &path, record);
-        for path in index::paths(issuer_id, certificate) {
+        for path in self.index.paths(issuer_id, certificate) {
             self.env.view.put(batch, &path, Vec::new());
         }
     }
@@ -130,7 +130,7 @@ impl Pki {
         if let Ok(record) = CertificateRecord::decode(record)
             && let Ok(certificate) = Certificate::parse_der(record.der)
         {
-            for path in index::paths(&record.issuer_id, &certificate) {
+            for path in self.index.paths(&record.issuer_id, &certificate) {
                 self.env.view.delete(batch, &path);
             }
         }
