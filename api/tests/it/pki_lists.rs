@@ -260,6 +260,25 @@ async fn keys_in_the_store_do_not_tell_names_that_can_be_guessed() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_stored_when_it_is_revoked_is_counted_then() {
+    let pki = Pki::start().await;
+    let role = json!({"allow_any_name": true, "key_type": "ec", "no_store": true});
+    pki.ok("roles/unstored", role).await;
+    let name = json!({"common_name": "a.x", "ttl": "72h"});
+    let unstored = pki.ok("issue/unstored", name).await;
+    pki.made("issue/web", "b.x", "72h").await;
+    pki.server.clock.advance_secs(120);
+    pki.tick().await;
+    assert_eq!(pki.counts().await, (2, 0));
+    pki.ok("revoke", json!({"certificate": unstored["certificate"]}))
+        .await;
+    assert_eq!(pki.counts().await, (3, 1));
+    pki.server.clock.advance_secs(120);
+    pki.tick().await;
+    assert_eq!(pki.counts().await, (3, 1), "once");
+}
+
+#[tokio::test]
 async fn counts_go_on_where_they_stopped() {
     let (pki, second) = with_two_issuers().await;
     assert_eq!(pki.counts().await, (2, 0));

@@ -231,6 +231,9 @@ async fn revoke(cx: Cx<'_, Pki>, state: &Arc<State>, target: Target) -> Result<R
     if !target.is_stored {
         cx.engine
             .put_certificate(&mut batch, &target.issuer_id, "", certificate);
+        cx.engine
+            .count_late(&mut batch, &target.issuer_id, serial)
+            .await?;
     }
     let revoked = revocation(state, certificate, &target.issuer_id, cx.now);
     cx.engine.put_revocation(&mut batch, serial, &revoked);

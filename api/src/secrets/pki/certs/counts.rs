@@ -74,6 +74,28 @@ impl Pki {
         settle(&self.env.view, now).await.map(drop)
     }
 
+    /// To be in the commit that stores a certificate whose serial number was not made just now:
+    /// where counting is past it, it would never be counted.
+    pub(in crate::secrets::pki) async fn count_late(
+        &self,
+        batch: &mut Batch,
+        issuer_id: &str,
+        serial: SerialNumber,
+    ) -> Result<(), ApiError> {
+        let view = &self.env.view;
+        let Some(stored) = view.record::<Counts>(COUNTS).await? else {
+            view.expect(batch, COUNTS, Expect::Absent);
+            return Ok(());
+        };
+        view.expect(batch, COUNTS, Expect::Version(stored.version));
+        let mut counts = stored.value;
+        if serial.to_hyphen_hex() <= counts.counted_to {
+            *counts.by_issuer.entry(issuer_id.to_owned()).or_default() += 1;
+            view.put_record(batch, COUNTS, &counts)?;
+        }
+        Ok(())
+    }
+
     /// To be in the commit that deletes certificates: counting begins anew.
     pub(in crate::secrets::pki) fn forget_counts(&self, batch: &mut Batch) -> Result<(), ApiError> {
         // Written, not deleted: a count under way then finds another version.
