@@ -58,15 +58,26 @@ impl Request {
         }
     }
 
-    /// A `POST` of JSON, under the default limits: 10 seconds, 1 MiB.
+    /// A `POST` under the default limits: 10 seconds, 1 MiB.
     #[must_use]
-    pub fn post_json(url: impl Into<String>, trust: Trust, body: impl Into<Bytes>) -> Self {
+    pub fn post(
+        url: impl Into<String>,
+        trust: Trust,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Self {
         Self {
             method: Method::Post,
             body: body.into(),
             ..Self::get(url, trust)
         }
-        .header("content-type", "application/json")
+        .header("content-type", content_type)
+    }
+
+    /// A `POST` of JSON, under the default limits: 10 seconds, 1 MiB.
+    #[must_use]
+    pub fn post_json(url: impl Into<String>, trust: Trust, body: impl Into<Bytes>) -> Self {
+        Self::post(url, trust, "application/json", body)
     }
 
     #[must_use]

@@ -1,5 +1,7 @@
 //! The online certificate status protocol (RFC 6960).
 
+mod client;
+
 use crate::asn1::{Malformed, Reader, Writer, tag};
 use crate::cert::Certificate;
 use crate::ext::{read, write};
@@ -9,6 +11,8 @@ use crate::oid;
 use crate::plan::RawExtension;
 use crate::serial::SerialNumber;
 use crate::time::UnixTime;
+
+pub use client::{Answer, AnswerError};
 
 /// A question about certificates. Its signature, if any, is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

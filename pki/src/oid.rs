@@ -42,9 +42,10 @@ oids! {
     QUALIFIER_CPS = "1.3.6.1.5.5.7.2.1";
     QUALIFIER_USER_NOTICE = "1.3.6.1.5.5.7.2.2";
 
-    // OCSP: RFC 6960 §4.2.1 and §4.4.1.
+    // OCSP: RFC 6960 §4.2.1, §4.4.1 and §4.2.2.2.
     OCSP_BASIC = "1.3.6.1.5.5.7.48.1.1";
     OCSP_NONCE = "1.3.6.1.5.5.7.48.1.2";
+    KEY_PURPOSE_OCSP_SIGNING = "1.3.6.1.5.5.7.3.9";
 
     /// Attribute of a CSR that asks for extensions (RFC 2985 §5.4.2).
     EXTENSION_REQUEST = "1.2.840.113549.1.9.14";

@@ -15,6 +15,7 @@ mod audit_canary;
 mod auth_jwt;
 mod auth_kubernetes;
 mod cert;
+mod cert_revocation;
 mod cubbyhole;
 mod interleaved;
 mod jwt_remote;

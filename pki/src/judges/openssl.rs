@@ -10,7 +10,8 @@ use crate::crl::{CrlPlan, RevokedCertificate};
 use crate::csr::Csr;
 use crate::csr::build::CsrPlan;
 use crate::key::{KeyFormat, SignatureAlgorithm};
-use crate::ocsp::{CertStatus, OcspRequest, OcspResponse, SingleResponse};
+use crate::ocsp::{Answer, CertId, CertStatus, OcspRequest, OcspResponse, SingleResponse};
+use crate::oid;
 use crate::pem;
 use crate::plan::{OtherName, PolicyInformation};
 
@@ -36,6 +37,12 @@ impl Files {
 
     fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.path().join(name)).unwrap()
+    }
+
+    fn written_at(&self, name: &str) -> UnixTime {
+        let written = self.0.path().join(name).metadata().unwrap().modified();
+        let since = written.unwrap().duration_since(std::time::UNIX_EPOCH);
+        UnixTime(since.unwrap().as_secs().try_into().unwrap())
     }
 
     /// Output of a command that has to succeed; `arguments` are separated by spaces.
@@ -322,6 +329,54 @@ fn verifies_our_ocsp_responses() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn reads_the_answers_of_openssl_as_a_delegated_responder() {
+    let files = Files::new();
+    let root = root(P256);
+    let key = PrivateKey::generate(P256).unwrap();
+    let leaf = issue(&root, leaf_plan("a.example.com"), key.public_key(), 3);
+    let mut plan = leaf_plan("ocsp.example.com");
+    plan.ext_key_usage = vec![oid::KEY_PURPOSE_OCSP_SIGNING];
+    // OpenSSL answers with the time of the machine.
+    plan.validity.not_after = NOW.plus_secs(50 * YEAR);
+    let delegate = issue(&root, plan, key.public_key(), 4);
+    files.write("root.pem", root.certificate().to_pem());
+    files.write("delegate.pem", delegate.to_pem());
+    let pem = key.to_pem(KeyFormat::Pkcs8).unwrap();
+    files.write("delegate.key", pem.as_bytes());
+    let cert_id = CertId::new(root.certificate(), leaf.serial());
+    files.write("request.der", OcspRequest::about(&cert_id));
+    let serial = leaf.serial().to_colon_hex().replace(':', "").to_uppercase();
+    for (entry, is_revoked) in [
+        (
+            format!("V\t400101000000Z\t\t{serial}\tunknown\t/CN=a\n"),
+            false,
+        ),
+        (
+            format!("R\t400101000000Z\t260101000000Z\t{serial}\tunknown\t/CN=a\n"),
+            true,
+        ),
+    ] {
+        files.write("index.txt", entry);
+        files.openssl(
+            "ocsp -index index.txt -CA root.pem -rsigner delegate.pem -rkey delegate.key \
+             -reqin request.der -respout response.der -ndays 1",
+        );
+        let der = files.read("response.der");
+        let now = files.written_at("response.der");
+        let answer = Answer::read(&der, &cert_id, root.certificate(), &[], now).unwrap();
+        let expected = if is_revoked {
+            CertStatus::Revoked {
+                at: UnixTime(1_767_225_600),
+            }
+        } else {
+            CertStatus::Good
+        };
+        assert_eq!(answer.status, expected);
+        assert!(answer.next_update.is_some_and(|end| end > now));
     }
 }
 

@@ -22,10 +22,11 @@ impl Endpoint for Read {
 
     async fn handle(cx: Cx<'_, CertAuth>, _params: NoParams) -> Result<Reply, ApiError> {
         let config = cx.engine.store.config().await?.map(|stored| stored.value);
+        let config = config.unwrap_or_default();
         Reply::data(json!({
-            "disable_binding": config.unwrap_or_default().disable_binding,
+            "disable_binding": config.disable_binding,
             "enable_identity_alias_metadata": false,
-            "ocsp_cache_size": 0,
+            "ocsp_cache_size": config.ocsp_cache_size,
         }))
     }
 }
@@ -38,10 +39,8 @@ params! {
         disable_binding: Option<bool>,
         /// Not supported: must be false.
         enable_identity_alias_metadata: bool,
-    }
-    ignored {
-        /// There is no cache of OCSP responses.
-        ocsp_cache_size: i64,
+        /// How many OCSP responses are kept in memory for each role: 2 to 100000. The default is 100.
+        ocsp_cache_size: Option<i64>,
     }
 }
 
@@ -67,6 +66,14 @@ impl Endpoint for Write {
             .unwrap_or_default();
         if let Some(disable) = params.disable_binding {
             config.disable_binding = disable;
+        }
+        if let Some(size) = params.ocsp_cache_size {
+            config.ocsp_cache_size = usize::try_from(size)
+                .ok()
+                .filter(|size| (2..=100_000).contains(size))
+                .ok_or_else(|| {
+                    ApiError::bad_request("invalid cache size, must be >= 2 and <= 100000")
+                })?;
         }
         let mut batch = Batch::default();
         store.put_config(&mut batch, &config, previous.as_ref())?;

@@ -6,17 +6,20 @@ use signet_pki::cert::Certificate;
 use signet_pki::crl::Crl;
 use signet_pki::pem;
 use signet_pki::serial::SerialNumber;
-use signet_storage::{Batch, Record};
+use signet_storage::{Batch, Expect, Record};
 
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
+use crate::outbound::{self, Outbound, Trust};
 use crate::params::{PageParams, params};
 use crate::reply::Reply;
 use crate::route::Captures;
+use crate::time::Timestamp;
 
 use super::CertAuth;
 use super::describe::decimal;
+use super::state::{State, Store};
 
 /// Most certificates on one list.
 const MAX_ENTRIES: usize = 100_000;
@@ -28,7 +31,22 @@ pub(super) struct StoredCrl {
     issuer: String,
     /// Hexadecimal.
     serials: Vec<String>,
+    #[serde(default)]
+    source: Option<Source>,
 }
+
+/// From where a CRL was fetched, and will be again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Source {
+    url: String,
+    fetched_at: Timestamp,
+    /// `nextUpdate` of the CRL.
+    valid_until: Option<Timestamp>,
+}
+
+/// A CRL is fetched again after this time, or when its own has come.
+const REFRESH_SECS: u64 = 3600;
+const MAX_CRL_BYTES: usize = 16 * 1024 * 1024;
 
 /// A certificate that was taken back.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,14 +70,66 @@ impl Record for StoredCrl {
 }
 
 impl StoredCrl {
-    fn of(crl: &Crl) -> Self {
+    fn read(der: &[u8]) -> Result<Self, ApiError> {
+        let crl = Crl::parse_der(der).map_err(|error| unreadable(&error))?;
+        if crl.revoked.len() > MAX_ENTRIES {
+            return Err(unreadable(&format!("more than {MAX_ENTRIES} entries")));
+        }
         let serials = crl.revoked.iter();
-        Self {
+        Ok(Self {
             issuer: hex::encode(crl.issuer_der()),
             serials: serials
                 .map(|entry| hex::encode(entry.serial.as_bytes()))
                 .collect(),
+            source: None,
+        })
+    }
+
+    /// Anybody between here and an `http` server can change what it sends; so it has to be signed by
+    /// an authority of that name, if there is one that a role trusts.
+    async fn fetch(
+        url: &str,
+        state: &State,
+        outbound: &dyn Outbound,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let request = outbound::Request {
+            max_response_bytes: MAX_CRL_BYTES,
+            ..outbound::Request::get(url, Trust::System)
+        };
+        let response = outbound.send(request).await;
+        let response = response.map_err(|fault| fault.to_string())?;
+        if response.status != 200 {
+            return Err(format!("status {}", response.status));
         }
+        let text = std::str::from_utf8(&response.body).unwrap_or_default();
+        let block = pem::next_block(text);
+        let der = match &block {
+            Some((block, _)) => block.der.as_slice(),
+            None => &response.body,
+        };
+        let crl = Crl::parse_der(der).map_err(|error| error.to_string())?;
+        if !state.may_have_signed(&crl) {
+            return Err("the signature is not of the issuer that a role trusts".into());
+        }
+        let stored = Self::read(der).map_err(|error| error.to_string())?;
+        Ok(Self {
+            source: Some(Source {
+                url: url.into(),
+                fetched_at: now,
+                valid_until: crl.next_update.map(|at| Timestamp::from_secs(at.0)),
+            }),
+            ..stored
+        })
+    }
+
+    fn url_to_fetch(&self, now: Timestamp) -> Option<&str> {
+        let source = self.source.as_ref()?;
+        let refresh_at = source.fetched_at.plus_secs(REFRESH_SECS);
+        let due = source
+            .valid_until
+            .map_or(refresh_at, |end| end.min(refresh_at));
+        (now >= due).then_some(&source.url)
     }
 
     pub(super) fn entries(&self) -> Result<Vec<Revoked>, ApiError> {
@@ -122,7 +192,16 @@ impl Endpoint for Read {
                 SerialNumber::from_magnitude(&revoked.serial).map_err(ApiError::internal)?;
             serials.insert(decimal(serial), json!({}));
         }
-        Reply::data(json!({ "serials": serials }))
+        Reply::data(match stored.value.source {
+            None => json!({ "serials": serials }),
+            Some(source) => json!({
+                "serials": serials,
+                "cdp": {
+                    "url": source.url,
+                    "valid_until": source.valid_until.map(Timestamp::rfc3339),
+                },
+            }),
+        })
     }
 }
 
@@ -134,7 +213,7 @@ params! {
         crl: String,
         /// The name of the certificate revocation list.
         name: String,
-        /// Not supported: must be empty.
+        /// From where to fetch the CRL, now and again every hour, instead of giving it.
         url: String,
     }
 }
@@ -150,25 +229,35 @@ impl Endpoint for Write {
     const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, CertAuth>, params: WriteParams) -> Result<Reply, ApiError> {
-        if !params.url.is_empty() {
-            return Err(ApiError::bad_request(
-                "fetching a CRL by 'url' is not supported; provide 'crl'",
-            ));
-        }
-        if params.crl.is_empty() {
-            return Err(ApiError::bad_request(
-                "one of 'crl' or 'url' must be provided",
-            ));
-        }
-        let unreadable = |text: &str| ApiError::bad_request(format!("failed to parse CRL: {text}"));
-        let (block, _) = pem::next_block(&params.crl).ok_or_else(|| unreadable("no PEM data"))?;
-        let crl = Crl::parse_der(&block.der).map_err(|error| unreadable(&error.to_string()))?;
-        if crl.revoked.len() > MAX_ENTRIES {
-            return Err(unreadable(&format!("more than {MAX_ENTRIES} entries")));
-        }
+        let store = &cx.engine.store;
+        let stored = match (params.crl.as_str(), params.url.as_str()) {
+            ("", "") => {
+                return Err(ApiError::bad_request(
+                    "one of 'crl' or 'url' must be provided",
+                ));
+            }
+            ("", url) => {
+                let state = store.state().await?;
+                let outbound = cx.request.node.environment.outbound.as_ref();
+                StoredCrl::fetch(url, &state, outbound, cx.request.now)
+                    .await
+                    .map_err(|fault| {
+                        ApiError::bad_request(format!("failed to fetch CRL: Get {url:?}: {fault}"))
+                    })?
+            }
+            (text, "") => {
+                let (block, _) = pem::next_block(text).ok_or_else(|| unreadable(&"no PEM data"))?;
+                StoredCrl::read(&block.der)?
+            }
+            _ => {
+                return Err(ApiError::bad_request(
+                    "only one of 'crl' and 'url' may be provided",
+                ));
+            }
+        };
         let mut batch = Batch::default();
-        let crls = &cx.engine.store.crls;
-        crls.put_record(&mut batch, &params.name, &StoredCrl::of(&crl))?;
+        let crls = &store.crls;
+        crls.put_record(&mut batch, &params.name, &stored)?;
         cx.commit(batch).await?;
         Ok(Reply::nothing())
     }
@@ -200,6 +289,38 @@ impl Endpoint for Delete {
         cx.commit(batch).await?;
         Ok(Reply::nothing())
     }
+}
+
+/// Fetches what is due again. A CRL that cannot be had stays as it was: what is on it is not forgotten.
+pub(super) async fn refresh(
+    store: &Store,
+    outbound: &dyn Outbound,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    for name in store.crls.keys("", None, usize::MAX).await? {
+        let Some(stored) = store.crls.record::<StoredCrl>(&name).await? else {
+            continue;
+        };
+        let Some(url) = stored.value.url_to_fetch(now) else {
+            continue;
+        };
+        let state = store.state().await?;
+        match StoredCrl::fetch(url, &state, outbound, now).await {
+            Ok(fetched) => {
+                let mut batch = Batch::default();
+                let crls = &store.crls;
+                crls.expect(&mut batch, &name, Expect::Version(stored.version));
+                crls.put_record(&mut batch, &name, &fetched)?;
+                crls.commit(batch).await?;
+            }
+            Err(fault) => tracing::warn!(name, url, fault, "a CRL could not be fetched again"),
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(reason: &dyn std::fmt::Display) -> ApiError {
+    ApiError::bad_request(format!("failed to parse CRL: {reason}"))
 }
 
 fn no_such_crl(name: &str) -> ApiError {

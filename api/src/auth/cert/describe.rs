@@ -6,11 +6,14 @@ use der::asn1::{
 use der::{Decode as _, Tag, Tagged as _};
 use signet_pki::cert::Certificate;
 use signet_pki::serial::SerialNumber;
-use x509_cert::ext::pkix::ExtendedKeyUsage;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{AuthorityInfoAccessSyntax, ExtendedKeyUsage};
 use x509_cert::name::Name;
 
 use der::asn1::ObjectIdentifier;
 
+const AUTHORITY_INFO_ACCESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.1");
+const ACCESS_OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const CLIENT_AUTHENTICATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
@@ -66,6 +69,22 @@ pub(super) fn extension_text(certificate: &Certificate, oid: &str) -> Option<Str
 /// The DER of an extension's value.
 pub(super) fn extension<'c>(certificate: &'c Certificate, oid: &str) -> Option<&'c [u8]> {
     certificate.extension_value(ObjectIdentifier::new(oid).ok()?)
+}
+
+/// The responders that it names (RFC 5280 §4.2.2.1).
+pub(super) fn ocsp_servers(certificate: &Certificate) -> Vec<String> {
+    let access = certificate
+        .extension_value(AUTHORITY_INFO_ACCESS)
+        .and_then(|value| AuthorityInfoAccessSyntax::from_der(value).ok());
+    let descriptions = access.map(|access| access.0).unwrap_or_default();
+    descriptions
+        .into_iter()
+        .filter(|description| description.access_method == ACCESS_OCSP)
+        .filter_map(|description| match description.access_location {
+            GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// May its key prove who a TLS client is? Without the extension it may do anything.

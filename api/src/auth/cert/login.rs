@@ -16,6 +16,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 
 use super::describe::{Subject, decimal, extension_text};
+use super::ocsp::Standing;
 use super::role::LoadedRole;
 use super::state::{State, Store};
 use super::verify::{Presented, Untrusted};
@@ -96,11 +97,17 @@ async fn find(
     let work = move || {
         let presented = Presented::read(&certificates).ok_or_else(unknown)?;
         let subject = Subject::of(&presented.leaf);
+        let mut fitting = Vec::new();
         let mut refusal = unknown();
         for role in candidates(&state, &name) {
             match presented.check(role, &state, now) {
                 Ok(()) if role.role.constraints.allow(&presented.leaf, &subject) => {
-                    return Ok((presented, role.clone()));
+                    let is_asked_about = role.responders.are_asked();
+                    let issuer = is_asked_about.then(|| presented.issuer(role)).flatten();
+                    fitting.push((role.clone(), issuer));
+                    if !is_asked_about {
+                        break;
+                    }
                 }
                 Ok(()) | Err(Untrusted::Revoked) => refusal = no_chain(),
                 Err(Untrusted::Invalid(reason)) => {
@@ -111,9 +118,22 @@ async fn find(
                 Err(Untrusted::Unknown) => {}
             }
         }
-        Err(refusal)
+        Ok::<_, ApiError>((presented, fitting, refusal))
     };
-    request.node.environment.pool.run(work).await?
+    let environment = &request.node.environment;
+    let (presented, fitting, mut refusal) = environment.pool.run(work).await??;
+    for (role, issuer) in fitting {
+        let outbound = environment.outbound.as_ref();
+        let asked = role
+            .responders
+            .admit(&presented.leaf, issuer.as_ref(), outbound, now);
+        match asked.await {
+            Standing::Good => return Ok((presented, role)),
+            Standing::Revoked => refusal = no_chain(),
+            Standing::Unclear => refusal = unclear(),
+        }
+    }
+    Err(refusal)
 }
 
 fn candidates<'s>(state: &'s State, name: &str) -> Vec<&'s Arc<LoadedRole>> {
@@ -128,10 +148,19 @@ fn unknown() -> ApiError {
     ApiError::bad_request("invalid certificate or no client certificate supplied")
 }
 
+const NO_CHAIN: &str =
+    "no chain matching all constraints could be found for this login certificate";
+
 fn no_chain() -> ApiError {
-    ApiError::bad_request(
-        "no chain matching all constraints could be found for this login certificate",
-    )
+    ApiError::bad_request(NO_CHAIN)
+}
+
+/// The cause, with the addresses of responders, is in the log.
+fn unclear() -> ApiError {
+    ApiError::bad_request(format!(
+        "{NO_CHAIN}; additionally got errors during verification: 1 error occurred:\n\t* its OCSP \
+         status could not be determined\n\n"
+    ))
 }
 
 fn metadata(role: &LoadedRole, leaf: &Certificate, subject: &Subject) -> Metadata {

@@ -7,6 +7,7 @@ mod constraints;
 mod crls;
 mod describe;
 mod login;
+mod ocsp;
 mod role;
 mod roles;
 mod state;
@@ -19,7 +20,9 @@ use crate::endpoint::{Row, row};
 use crate::engine::{Engine, RenewTerms};
 use crate::error::ApiError;
 use crate::mount::{MountEnvironment, Settings};
+use crate::outbound::Outbound;
 use crate::request::Request;
+use crate::time::Timestamp;
 
 use state::Store;
 
@@ -28,6 +31,7 @@ use state::Store;
 pub struct CertAuth {
     store: Store,
     settings: Arc<Settings>,
+    outbound: Arc<dyn Outbound>,
 }
 
 /// Under these names the grant of a login notes what its renewals need.
@@ -41,6 +45,7 @@ impl CertAuth {
         Self {
             store: Store::open(environment.view),
             settings: environment.settings,
+            outbound: environment.environment.outbound,
         }
     }
 }
@@ -63,6 +68,10 @@ impl Engine for CertAuth {
     const HELP: &'static str = "The \"cert\" credential provider allows authentication using TLS \
         client certificates. A client connects to Vault and uses the \"login\" endpoint to generate \
         a client token.";
+
+    async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
+        crls::refresh(&self.store, self.outbound.as_ref(), now).await
+    }
 
     async fn renew_terms(
         &self,

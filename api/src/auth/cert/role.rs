@@ -13,6 +13,8 @@ use crate::error::ApiError;
 
 use super::constraints::Constraints;
 use super::describe::allows_client_authentication;
+use super::ocsp::{OcspSettings, Responders};
+use super::state::Config;
 
 /// A role as it is stored, under its name in lower case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -24,6 +26,7 @@ pub(super) struct Role {
     pub(super) constraints: Constraints,
     /// Object identifiers of extensions that become metadata of the token.
     pub(super) metadata_extensions: Vec<String>,
+    pub(super) ocsp: OcspSettings,
     pub(super) token: TokenSettings,
 }
 
@@ -43,11 +46,7 @@ impl Role {
         );
         put("certificate", self.certificate.clone().into());
         put("display_name", self.display_name.clone().into());
-        put("ocsp_ca_certificates", "".into());
-        put("ocsp_enabled", false.into());
-        put("ocsp_fail_open", false.into());
-        put("ocsp_query_all_servers", false.into());
-        put("ocsp_servers_override", Value::Null);
+        self.ocsp.show(&mut data);
         data
     }
 }
@@ -67,7 +66,10 @@ pub(super) enum Trusted {
     /// Certificates that these authorities signed, directly or not.
     Authorities(Vec<Certificate>),
     /// This one certificate, compared by all of its bytes.
-    Pinned(Box<Certificate>),
+    Pinned {
+        leaf: Box<Certificate>,
+        chain: Vec<Certificate>,
+    },
 }
 
 /// Most certificates of one role.
@@ -77,19 +79,7 @@ impl Trusted {
     /// Reads the PEM of a role. A first certificate that is no authority's is meant itself; what
     /// stands behind it is its chain.
     pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
-        let unreadable = || ApiError::bad_request("failed to parse certificate");
-        let mut certificates = Vec::new();
-        let mut rest = text;
-        while let Some((block, after)) = pem::next_block(rest) {
-            rest = after;
-            if certificates.len() >= MAX_CERTIFICATES {
-                return Err(ApiError::bad_request(format!(
-                    "more than {MAX_CERTIFICATES} certificates"
-                )));
-            }
-            let parsed = Certificate::parse_der(block.der.to_vec()).map_err(|_| unreadable())?;
-            certificates.push(parsed);
-        }
+        let mut certificates = certificates_of(text)?;
         let first = certificates.first().ok_or_else(unreadable)?;
         if first.is_authority() {
             certificates.retain(Certificate::is_authority);
@@ -101,8 +91,44 @@ impl Trusted {
                  usage",
             ));
         }
-        Ok(Self::Pinned(Box::new(first.clone())))
+        let leaf = certificates.remove(0);
+        Ok(Self::Pinned {
+            leaf: Box::new(leaf),
+            chain: certificates,
+        })
     }
+
+    /// Those that may have signed the certificate of a client.
+    pub(super) fn authorities(&self) -> &[Certificate] {
+        match self {
+            Self::Authorities(authorities) => authorities,
+            Self::Pinned { chain, .. } => chain,
+        }
+    }
+}
+
+/// Every certificate of a PEM text, which has to have one.
+pub(super) fn certificates_of(text: &str) -> Result<Vec<Certificate>, ApiError> {
+    let mut certificates = Vec::new();
+    let mut rest = text;
+    while let Some((block, after)) = pem::next_block(rest) {
+        rest = after;
+        if certificates.len() >= MAX_CERTIFICATES {
+            return Err(ApiError::bad_request(format!(
+                "more than {MAX_CERTIFICATES} certificates"
+            )));
+        }
+        let parsed = Certificate::parse_der(block.der.to_vec()).map_err(|_| unreadable())?;
+        certificates.push(parsed);
+    }
+    if certificates.is_empty() {
+        return Err(unreadable());
+    }
+    Ok(certificates)
+}
+
+fn unreadable() -> ApiError {
+    ApiError::bad_request("failed to parse certificate")
 }
 
 /// A role as it is kept in memory.
@@ -112,16 +138,24 @@ pub(super) struct LoadedRole {
     pub(super) role: Role,
     pub(super) version: Version,
     pub(super) trusted: Trusted,
+    pub(super) responders: Responders,
 }
 
 impl LoadedRole {
-    pub(super) fn new(name: String, role: Role, version: Version) -> Result<Arc<Self>, ApiError> {
+    pub(super) fn new(
+        name: String,
+        role: Role,
+        version: Version,
+        config: &Config,
+    ) -> Result<Arc<Self>, ApiError> {
         let trusted = Trusted::parse(&role.certificate)?;
+        let responders = Responders::new(role.ocsp.clone(), config.ocsp_cache_size)?;
         Ok(Arc::new(Self {
             name,
             role,
             version,
             trusted,
+            responders,
         }))
     }
 }

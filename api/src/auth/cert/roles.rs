@@ -11,6 +11,7 @@ use crate::reply::Reply;
 use crate::route::Captures;
 
 use super::CertAuth;
+use super::ocsp::Responders;
 use super::role::{Role, Trusted};
 
 /// Longest name of a role, in bytes.
@@ -84,12 +85,16 @@ params! {
         max_ttl: Option<Seconds>,
         /// The name of the certificate.
         name: String,
-        /// Not supported: must be empty.
-        ocsp_ca_certificates: String,
-        /// Not supported: must be false.
-        ocsp_enabled: bool,
-        /// Not supported: must be empty.
-        ocsp_servers_override: CommaList,
+        /// Certificates in PEM that may sign OCSP responses, besides the issuer and those that it made for OCSP.
+        ocsp_ca_certificates: Option<String>,
+        /// Whether to ask an OCSP responder about the certificate at each login and renewal.
+        ocsp_enabled: Option<bool>,
+        /// Whether to let in a certificate of which no responder says anything. Defaults to false.
+        ocsp_fail_open: Option<bool>,
+        /// Whether all responders have to agree, instead of the first that answers.
+        ocsp_query_all_servers: Option<bool>,
+        /// A comma-separated list of URLs of OCSP responders, asked instead of those that the certificate names.
+        ocsp_servers_override: Option<CommaList>,
         /// Deprecated: use "token_period".
         period: Option<Seconds>,
         /// Deprecated: use "token_policies".
@@ -98,12 +103,6 @@ params! {
         required_extensions: Option<CommaList>,
         /// Deprecated: use "token_ttl".
         ttl: Option<Seconds>,
-    }
-    ignored {
-        /// Has no meaning without OCSP.
-        ocsp_fail_open: bool,
-        /// Has no meaning without OCSP.
-        ocsp_query_all_servers: bool,
     }
 }
 
@@ -120,7 +119,6 @@ impl Endpoint for Write {
 
     async fn handle(cx: Cx<'_, CertAuth>, params: WithToken<OwnParams>) -> Result<Reply, ApiError> {
         let WithToken { own, token } = params;
-        refuse_ocsp(&own)?;
         let name = checked_name(&own.name)?;
         let store = &cx.engine.store;
         let previous = store.roles.record::<Role>(&name).await?;
@@ -153,11 +151,23 @@ impl Endpoint for Write {
                 &mut role.metadata_extensions,
                 own.allowed_metadata_extensions,
             ),
+            (&mut role.ocsp.servers_override, own.ocsp_servers_override),
         ] {
             if let Some(CommaList(given)) = given {
                 *target = given.into_iter().filter(|item| !item.is_empty()).collect();
             }
         }
+        for (target, given) in [
+            (&mut role.ocsp.enabled, own.ocsp_enabled),
+            (&mut role.ocsp.fail_open, own.ocsp_fail_open),
+            (&mut role.ocsp.query_all_servers, own.ocsp_query_all_servers),
+        ] {
+            *target = given.unwrap_or(*target);
+        }
+        if let Some(certificates) = own.ocsp_ca_certificates {
+            role.ocsp.ca_certificates = certificates;
+        }
+        Responders::new(role.ocsp.clone(), 0)?;
         if let Some(display_name) = own.display_name {
             role.display_name = display_name;
         }
@@ -229,21 +239,4 @@ fn check_lifetimes(token: &TokenSettings, max_ttl_secs: u64) -> Result<Vec<Strin
         )
     });
     Ok(warnings.collect())
-}
-
-/// A check that is asked for and not made would let revoked certificates in.
-fn refuse_ocsp(own: &OwnParams) -> Result<(), ApiError> {
-    let asked = own.ocsp_enabled
-        || !own.ocsp_ca_certificates.is_empty()
-        || own
-            .ocsp_servers_override
-            .0
-            .iter()
-            .any(|server| !server.is_empty());
-    if asked {
-        return Err(ApiError::bad_request(
-            "OCSP is not supported for client certificates; use crls/ for revocations",
-        ));
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use signet_pki::cert::Certificate;
+use signet_pki::crl::Crl;
 use signet_storage::{Batch, Expect, Observer, Record, Stored, Version, View};
 
 use crate::error::ApiError;
@@ -27,6 +28,8 @@ pub(super) struct Store {
 pub(super) struct Config {
     /// A token may be renewed with another certificate than it was made with.
     pub(super) disable_binding: bool,
+    /// OCSP responses that are kept for each role; 0 for the default.
+    pub(super) ocsp_cache_size: usize,
 }
 
 impl Record for Config {
@@ -83,6 +86,7 @@ impl Store {
 
     async fn read(&self) -> Result<State, ApiError> {
         let config = self.config().await?.map(|stored| stored.value);
+        let config = config.unwrap_or_default();
         let mut roles = Vec::new();
         let mut after: Option<String> = None;
         loop {
@@ -93,7 +97,12 @@ impl Store {
             after = page.last().map(|(name, _)| name.clone());
             let is_last = page.len() < PAGE;
             for (name, stored) in page {
-                roles.push(LoadedRole::new(name, stored.value, stored.version)?);
+                roles.push(LoadedRole::new(
+                    name,
+                    stored.value,
+                    stored.version,
+                    &config,
+                )?);
             }
             if is_last {
                 break;
@@ -106,7 +115,7 @@ impl Store {
             }
         }
         Ok(State {
-            config: config.unwrap_or_default(),
+            config,
             roles,
             revoked,
         })
@@ -155,6 +164,18 @@ impl State {
     pub(super) fn role(&self, name: &str) -> Option<&Arc<LoadedRole>> {
         let name = name.to_lowercase();
         self.roles.iter().find(|role| role.name == name)
+    }
+
+    /// False if a role trusts authorities of the CRL's issuer's name, and none of them signed it.
+    pub(super) fn may_have_signed(&self, crl: &Crl) -> bool {
+        let mut named = self
+            .roles
+            .iter()
+            .flat_map(|role| role.trusted.authorities())
+            .filter(|authority| authority.subject_der() == crl.issuer_der())
+            .peekable();
+        named.peek().is_none()
+            || named.any(|authority| crl.verify_signature(authority.public_key()).is_ok())
     }
 
     pub(super) fn is_revoked(&self, certificate: &Certificate) -> bool {

@@ -51,9 +51,23 @@ impl Presented {
         now: Timestamp,
     ) -> Result<(), Untrusted> {
         match &role.trusted {
-            Trusted::Pinned(pinned) => self.check_pinned(pinned, state, now),
+            Trusted::Pinned { leaf, .. } => self.check_pinned(leaf, state, now),
             Trusted::Authorities(authorities) => self.check_path(authorities, state, now),
         }
+    }
+
+    /// The certificate that the client's was made with, among what came and what the role trusts.
+    pub(super) fn issuer(&self, role: &LoadedRole) -> Option<Certificate> {
+        let presented = self
+            .intermediates
+            .iter()
+            .filter_map(|der| Certificate::parse_der(der.to_vec()).ok());
+        role.trusted
+            .authorities()
+            .iter()
+            .cloned()
+            .chain(presented)
+            .find(|authority| self.leaf.is_signed_by(authority))
     }
 
     /// By all bytes: serial number, name and key of a forged certificate can be the same.
