@@ -6,6 +6,7 @@ use crate::asn1::Writer;
 use crate::cert::Certificate;
 use crate::ext::write;
 use crate::key::{PrivateKey, PublicKey};
+use crate::name_constraints::NameConstraints;
 use crate::oid;
 use crate::plan::KeyUsage;
 use crate::time::UnixTime;
@@ -17,6 +18,7 @@ pub struct Issuer {
     key: Arc<PrivateKey>,
     key_id: Vec<u8>,
     extensions: IssuerExtensions,
+    name_constraints: NameConstraints,
 }
 
 /// URLs about an issuer, already rendered.
@@ -47,6 +49,7 @@ impl Issuer {
         };
         Ok(Self {
             extensions: IssuerExtensions::new(&key_id, urls),
+            name_constraints: NameConstraints::of(&certificate),
             certificate,
             key,
             key_id,
@@ -91,6 +94,10 @@ impl Issuer {
         self.certificate
             .key_usage()
             .is_some_and(|usage| usage.contains(KeyUsage::CRL_SIGN))
+    }
+
+    pub(crate) fn name_constraints(&self) -> &NameConstraints {
+        &self.name_constraints
     }
 
     pub(crate) fn extensions(&self) -> &IssuerExtensions {

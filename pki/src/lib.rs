@@ -18,6 +18,7 @@ pub mod dn;
 mod ext;
 pub mod issuer;
 pub mod key;
+mod name_constraints;
 pub mod ocsp;
 pub mod oid;
 pub mod pem;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use signet_pki::cert::Certificate;
 
 use crate::pki_fixture::{Files, NOW, Pki, text};
+use crate::support::ROOT;
 
 const CSR_KEY: &str = "ecparam -name prime256v1 -genkey -noout -out leaf.key";
 
@@ -329,4 +330,33 @@ async fn fields_of_the_wrong_type_are_refused() {
         let expected = format!("Field validation failed: error converting input for {text}");
         assert_eq!(pki.refused("issue/web", data).await, (400, expected));
     }
+}
+
+#[tokio::test]
+async fn an_authority_gives_away_no_names_outside_of_its_constraints() {
+    let pki = Pki::empty().await;
+    let data = json!({
+        "common_name": "Root",
+        "key_type": "ec",
+        "exclude_cn_from_sans": true,
+        "permitted_dns_domains": "foo.example.com",
+    });
+    pki.ok("root/generate/internal", data).await;
+    let role =
+        json!({"allow_any_name": true, "allow_wildcard_certificates": true, "key_type": "ec"});
+    pki.ok("roles/web", role).await;
+    for name in ["a.foo.example.com", "*.foo.example.com"] {
+        pki.issue(name).await;
+    }
+    for name in ["*.example.com", "bar.example.com"] {
+        let expected = format!(
+            "subject alternate name {name} is outside of the name constraints of the issuer"
+        );
+        let refused = pki
+            .refused("issue/web", json!({ "common_name": name }))
+            .await;
+        assert_eq!(refused, (400, expected));
+    }
+    let (_, body) = pki.server.list(ROOT, "pki/certs").await;
+    assert_eq!(body["data"]["keys"].as_array().unwrap().len(), 3);
 }

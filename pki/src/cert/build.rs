@@ -87,6 +87,17 @@ impl Vetted {
         &self.key
     }
 
+    /// The first DNS name that the name constraints of `issuer` forbid, so that nobody would accept
+    /// the certificate.
+    #[must_use]
+    pub fn forbidden_name(&self, issuer: &Issuer) -> Option<&str> {
+        let constraints = issuer.name_constraints();
+        let mut names = self.plan.sans.dns.iter();
+        names
+            .find(|name| !constraints.permit(name))
+            .map(String::as_str)
+    }
+
     /// The certificate that `issuer` will sign.
     #[must_use]
     pub fn build(self, issuer: &Issuer, serial: SerialNumber) -> Tbs<'_> {

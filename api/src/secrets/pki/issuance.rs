@@ -75,6 +75,11 @@ impl Pki {
         issuer: &Arc<Issuer>,
         serial: SerialNumber,
     ) -> Result<Certificate, ApiError> {
+        if let Some(name) = vetted.forbidden_name(issuer) {
+            return Err(ApiError::bad_request(format!(
+                "subject alternate name {name} is outside of the name constraints of the issuer"
+            )));
+        }
         let signed = if is_slow(issuer.key().kind()) {
             let issuer = issuer.clone();
             self.env

@@ -162,9 +162,11 @@ impl Engine for Pki {
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
-        self.crls.periodic(&state, now).await?;
-        self.go_on_counting(now).await?;
-        self.tidy.periodic(self, now).await
+        let listed = self.crls.periodic(&state, now).await;
+        let counted = self.go_on_counting(now).await;
+        let tidied = self.tidy.periodic(self, now).await;
+        // Each goes on without the others.
+        listed.and(counted).and(tidied)
     }
 
     async fn revoke_lease(
