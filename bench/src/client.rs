@@ -54,6 +54,12 @@ impl Connection {
         })
     }
 
+    /// A new connection to the same server.
+    pub(crate) async fn reopen(&mut self) -> Result<(), Error> {
+        *self = Self::open(self.stream.peer_addr()?).await?;
+        Ok(())
+    }
+
     /// Sends a request and gives the body of its answer.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ use crate::client::{Connection, request};
 #[derive(Debug)]
 pub(crate) enum Work {
     Repeat(Vec<u8>),
+    /// The same, over a new connection each time.
+    OnFreshConnections(Vec<u8>),
     /// Each once.
     Each(RefCell<Vec<Vec<u8>>>),
     /// Two requests, the second with the token that the first gives.
@@ -27,9 +29,21 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// The one request of a load that has only one.
+    pub(crate) fn repeated(&self) -> Option<&[u8]> {
+        match self {
+            Self::Repeat(request) => Some(request),
+            Self::OnFreshConnections(_) | Self::Each(_) | Self::LoginThen { .. } => None,
+        }
+    }
+
     /// `false` when there is nothing left to ask.
     async fn once(&self, connection: &mut Connection) -> Result<bool, Error> {
         match self {
+            Self::OnFreshConnections(request) => {
+                connection.reopen().await?;
+                connection.send(request).await?;
+            }
             Self::Repeat(request) => {
                 connection.send(request).await?;
             }
@@ -68,12 +82,16 @@ impl Done {
         crate::count(self.latencies.len()) / self.elapsed.as_secs_f64()
     }
 
-    /// In milliseconds.
     pub(crate) fn percentile_millis(&self, percent: usize) -> f64 {
-        let position = self.latencies.len() * percent / 100;
-        let latency = self.latencies.get(position).copied().unwrap_or_default();
-        latency.as_secs_f64() * 1e3
+        percentile_millis(&self.latencies, percent)
     }
+}
+
+/// Of sorted durations; the hundredth is the longest.
+pub(crate) fn percentile_millis(sorted: &[Duration], percent: usize) -> f64 {
+    let position = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    let found = sorted.get(position).copied().unwrap_or_default();
+    found.as_secs_f64() * 1e3
 }
 
 #[derive(Clone, Copy, Debug)]

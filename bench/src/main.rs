@@ -7,13 +7,16 @@
 
 mod calibrate;
 mod client;
+mod keys_ahead;
 mod load;
+mod mesh;
 mod options;
 mod report;
 mod scale;
 mod scenario;
 mod server;
 mod startup;
+mod wrk;
 
 use std::io::Write;
 use std::path::Path;
@@ -63,6 +66,21 @@ async fn run(out: &mut impl Write) -> Result<(), Error> {
     if options.scale {
         scale::run(&options.signet, &options.certificates, out).await?;
     }
+    let (mut mesh_burst, mut rsa_burst) = (None, None);
+    if options.mesh_burst {
+        progress(&format!("{} clients at once", options.clients));
+        let burst = mesh::run(&options.signet, options.clients).await?;
+        progress("");
+        writeln!(out, "{}", burst.text())?;
+        mesh_burst = Some(burst.to_json());
+    }
+    if options.rsa_burst {
+        progress("keys are made ahead");
+        let burst = keys_ahead::run(&options.signet).await?;
+        progress("");
+        writeln!(out, "{}", burst.text())?;
+        rsa_burst = Some(burst.to_json());
+    }
     let mut startup = None;
     if options.startup {
         startup = Some(startup::run(&options, out).await?);
@@ -75,6 +93,8 @@ async fn run(out: &mut impl Write) -> Result<(), Error> {
             "connections": options.connections,
             "scenarios": figures,
             "startup": startup,
+            "mesh_burst": mesh_burst,
+            "rsa_burst": rsa_burst,
         });
         std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
     }
@@ -110,6 +130,7 @@ async fn measure(
 ) -> Result<Figures, Error> {
     let server = Server::start(kind, program).await?;
     let work = scenario.prepare(&server).await?;
+    let repeated = work.repeated().map(<[u8]>::to_vec);
     let cpu_before = server.cpu_time()?;
     let (connections, duration) = (options.connections, options.duration());
     let done = load::run(server.address, work, connections, duration, Pace::Closed).await?;
@@ -121,7 +142,12 @@ async fn measure(
         p99_millis: done.percentile_millis(99),
         resident_mib: server.resident_mib()?,
         p99_millis_at_half_rate: None,
+        per_second_by_wrk: None,
     };
+    if let Some((program, request)) = options.wrk.as_ref().zip(repeated) {
+        let rate = wrk::rate(program, server.address, &request, connections, duration);
+        figures.per_second_by_wrk = Some(rate.await?);
+    }
     drop(server);
     if options.open_loop {
         let server = Server::start(kind, program).await?;

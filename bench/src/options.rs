@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Error;
-use crate::scale;
 use crate::scenario::{SCENARIOS, Scenario};
+use crate::{keys_ahead, mesh, scale};
 
 #[derive(Default)]
 pub(crate) struct Options {
@@ -21,6 +21,12 @@ pub(crate) struct Options {
     pub(crate) open_loop: bool,
     pub(crate) startup: bool,
     pub(crate) scale: bool,
+    pub(crate) mesh_burst: bool,
+    pub(crate) rsa_burst: bool,
+    /// Of `mesh-burst`.
+    pub(crate) clients: usize,
+    /// Cross-check of the own generator.
+    pub(crate) wrk: Option<PathBuf>,
     /// At how many of them `pki-scale` measures.
     pub(crate) certificates: Vec<usize>,
     /// Certificates of the filled store.
@@ -39,13 +45,15 @@ usage: signet-bench [options] [scenario...]
   --signet PATH     (target/release/signet)
   --bao PATH        (.cache/venv/bin/bao)
   --alone           Signet without OpenBao
+  --clients N       of the burst on the Istio CSR API (10000)
+  --wrk PATH        ask the same with wrk too, where one request is repeated
   --open-loop       latency at half of the rate too
   --certificates N,N  of the store that `pki-scale` measures (1000,100000)
   --fill N          certificates of the store that `startup` fills (1000000)
   --json PATH       write the figures
   --chart PATH      write an SVG
 
-Scenarios (all but the last two when none is named):";
+Scenarios (all but the last four when none is named):";
 
 impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, Error> {
@@ -57,6 +65,7 @@ impl Options {
             signet: "target/release/signet".into(),
             bao: Some(".cache/venv/bin/bao".into()),
             fill: 1_000_000,
+            clients: 10_000,
             certificates: vec![1_000, 100_000],
             ..Self::default()
         };
@@ -78,7 +87,11 @@ impl Options {
                 "--fill" => options.fill = value()?.parse()?,
                 "--json" => options.json = Some(value()?.into()),
                 "--chart" => options.chart = Some(value()?.into()),
+                "--clients" => options.clients = value()?.parse()?,
+                "--wrk" => options.wrk = Some(value()?.into()),
                 "startup" => options.startup = true,
+                mesh::NAME => options.mesh_burst = true,
+                keys_ahead::NAME => options.rsa_burst = true,
                 scale::NAME => options.scale = true,
                 name => {
                     let named = SCENARIOS.iter().find(|scenario| scenario.name == name);
@@ -86,7 +99,13 @@ impl Options {
                 }
             }
         }
-        if options.scenarios.is_empty() && !options.startup && !options.scale {
+        let others = [
+            options.startup,
+            options.scale,
+            options.mesh_burst,
+            options.rsa_burst,
+        ];
+        if options.scenarios.is_empty() && !others.contains(&true) {
             options.scenarios = SCENARIOS.iter().collect();
         }
         Ok(options)
@@ -104,5 +123,11 @@ fn usage() -> Error {
         .collect();
     let startup = "  startup           start to first answer, empty and with a filled store";
     let scale = "  pki-scale         what a growing store costs";
-    format!("{USAGE}\n{}\n{startup}\n{scale}", names.join("\n")).into()
+    let mesh = "  mesh-burst        clients of the Istio CSR API, all at once";
+    let rsa = "  rsa-burst         RSA-2048 certificates from keys made ahead";
+    format!(
+        "{USAGE}\n{}\n{startup}\n{scale}\n{mesh}\n{rsa}",
+        names.join("\n")
+    )
+    .into()
 }

@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) resident_mib: f64,
     /// With requests coming at half of the rate; closed loops say nothing of waiting.
     pub(crate) p99_millis_at_half_rate: Option<f64>,
+    /// As `wrk` measures it.
+    pub(crate) per_second_by_wrk: Option<f64>,
 }
 
 impl Figures {
@@ -26,18 +28,18 @@ impl Figures {
     pub(crate) fn mean(runs: &[Self]) -> Self {
         let number = crate::count(runs.len().max(1));
         let mean = |of: fn(&Self) -> f64| runs.iter().map(of).sum::<f64>() / number;
-        let half: Vec<f64> = runs
-            .iter()
-            .filter_map(|run| run.p99_millis_at_half_rate)
-            .collect();
+        let mean_of_some = |of: fn(&Self) -> Option<f64>| {
+            let found: Vec<f64> = runs.iter().filter_map(of).collect();
+            (!found.is_empty()).then(|| found.iter().sum::<f64>() / crate::count(found.len()))
+        };
         Self {
             per_second: mean(|run| run.per_second),
             cpu_micros: mean(|run| run.cpu_micros),
             p50_millis: mean(|run| run.p50_millis),
             p99_millis: mean(|run| run.p99_millis),
             resident_mib: mean(|run| run.resident_mib),
-            p99_millis_at_half_rate: (!half.is_empty())
-                .then(|| half.iter().sum::<f64>() / crate::count(half.len())),
+            p99_millis_at_half_rate: mean_of_some(|run| run.p99_millis_at_half_rate),
+            per_second_by_wrk: mean_of_some(|run| run.per_second_by_wrk),
         }
     }
 }
@@ -101,10 +103,12 @@ impl Outcome {
         let share = share.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0));
         let half = figures.p99_millis_at_half_rate;
         let half = half.map_or_else(String::new, |millis| format!("{millis:.2}"));
+        let wrk = figures.per_second_by_wrk;
+        let wrk = wrk.map_or_else(String::new, |rate| format!("{rate:.0}"));
         writeln!(
             out,
             "{:<15} {name:<8} {:>8.0} {ratio:>7} {:>9.0} {share:>8} {:>8.2} {:>8.2} {half:>9} \
-             {:>8.1}",
+             {:>8.1} {wrk:>8}",
             self.scenario.name,
             figures.per_second,
             figures.cpu_micros,
@@ -118,7 +122,7 @@ impl Outcome {
 pub(crate) fn header(out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<15} {:<8} {:>8} {:>7} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        "{:<15} {:<8} {:>8} {:>7} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8}",
         "scenario",
         "server",
         "req/s",
@@ -128,7 +132,8 @@ pub(crate) fn header(out: &mut impl Write) -> io::Result<()> {
         "p50 ms",
         "p99 ms",
         "p99@half",
-        "RSS MiB"
+        "RSS MiB",
+        "by wrk"
     )
 }
 
@@ -138,6 +143,7 @@ fn figures_json(figures: &Figures) -> Value {
         "cpu_micros_per_request": rounded(figures.cpu_micros),
         "p50_millis": rounded(figures.p50_millis),
         "p99_millis": rounded(figures.p99_millis),
+        "requests_per_second_by_wrk": figures.per_second_by_wrk.map(rounded),
         "p99_millis_at_half_rate": figures.p99_millis_at_half_rate.map(rounded),
         "resident_mib": rounded(figures.resident_mib),
     })

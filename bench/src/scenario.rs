@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::pin::Pin;
 use std::process::Command;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
@@ -41,6 +42,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         about: "a P-256 CSR signed by a P-256 issuer",
         limit: &[Operation::P256Verify, Operation::P256Sign],
         prepare: |server| Box::pin(sign(server, "ec", 256)),
+    },
+    Scenario {
+        name: "sign-p256-fresh",
+        about: "the same, over a connection of its own for each",
+        limit: &[Operation::P256Verify, Operation::P256Sign],
+        prepare: |server| Box::pin(sign_on_fresh_connections(server)),
     },
     Scenario {
         name: "sign-rsa2048",
@@ -111,7 +118,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// A workload's CSR with one SPIFFE URI, as a mesh sends it.
-fn workload_csr() -> Result<String, Error> {
+pub(crate) fn workload_csr() -> Result<String, Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -130,11 +137,31 @@ async fn sign(server: &Server, key_type: &str, key_bits: u32) -> Result<Work, Er
     Ok(Work::Repeat(post("/v1/pki/sign/web", ROOT, &data)))
 }
 
-async fn issue(server: &Server, key_type: &str, key_bits: u32) -> Result<Work, Error> {
+async fn sign_on_fresh_connections(server: &Server) -> Result<Work, Error> {
+    prepare_pki(server, "ec", 256).await?;
+    let data = json!({"csr": workload_csr()?, "ttl": "1h"});
+    Ok(Work::OnFreshConnections(post(
+        "/v1/pki/sign/web",
+        ROOT,
+        &data,
+    )))
+}
+
+/// A mount with a role `issue` for keys that the server makes.
+pub(crate) async fn prepare_issue(
+    server: &Server,
+    key_type: &str,
+    key_bits: u32,
+) -> Result<(), Error> {
     prepare_pki(server, "ec", 256).await?;
     let role = json!({"allow_any_name": true, "key_type": key_type, "key_bits": key_bits,
         "ttl": "1h", "max_ttl": "1h"});
     server.write("/v1/pki/roles/issue", &role).await?;
+    Ok(())
+}
+
+async fn issue(server: &Server, key_type: &str, key_bits: u32) -> Result<Work, Error> {
+    prepare_issue(server, key_type, key_bits).await?;
     let name = json!({"common_name": "web.example.com", "ttl": "1h"});
     Ok(Work::Repeat(post("/v1/pki/issue/issue", ROOT, &name)))
 }
@@ -235,6 +262,14 @@ async fn list(server: &Server) -> Result<Work, Error> {
 
 /// The serial numbers of new certificates.
 pub(crate) async fn issued(server: &Server, count: usize) -> Result<Vec<String>, Error> {
+    Ok(issued_with_latencies(server, count).await?.0)
+}
+
+/// Beside the serial numbers how long each took, sorted.
+pub(crate) async fn issued_with_latencies(
+    server: &Server,
+    count: usize,
+) -> Result<(Vec<String>, Vec<Duration>), Error> {
     const CONNECTIONS: usize = 32;
     let data = json!({"csr": workload_csr()?, "ttl": "1h"});
     let request = Rc::new(post("/v1/pki/sign/web", ROOT, &data));
@@ -243,21 +278,24 @@ pub(crate) async fn issued(server: &Server, count: usize) -> Result<Vec<String>,
         let mine = (number..count).step_by(CONNECTIONS).count();
         let (mut connection, request) = (server.connect().await?, request.clone());
         tasks.push(spawn_local(async move {
-            let mut serials = Vec::with_capacity(mine);
+            let mut made = Vec::with_capacity(mine);
             for _ in 0..mine {
+                let began = Instant::now();
                 let answer = connection.json(&request).await?;
                 let serial = answer.pointer("/data/serial_number");
                 let serial = serial.and_then(Value::as_str).ok_or("no serial number")?;
-                serials.push(serial.to_owned());
+                made.push((serial.to_owned(), began.elapsed()));
             }
-            Ok::<_, Error>(serials)
+            Ok::<_, Error>(made)
         }));
     }
-    let mut serials = Vec::with_capacity(count);
+    let mut made = Vec::with_capacity(count);
     for task in tasks {
-        serials.extend(task.await??);
+        made.extend(task.await??);
     }
-    Ok(serials)
+    let (serials, mut latencies): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    latencies.sort_unstable();
+    Ok((serials, latencies))
 }
 
 /// A mount `pki` with a root of this key type and a role `web` that takes anything.

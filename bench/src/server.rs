@@ -40,6 +40,16 @@ impl Server {
         program: &Path,
         data: Rc<TempDir>,
     ) -> Result<Self, Error> {
+        Self::start_with(kind, program, data, None).await
+    }
+
+    /// With this file of settings beside those of a development server.
+    pub(crate) async fn start_with(
+        kind: Kind,
+        program: &Path,
+        data: Rc<TempDir>,
+        config: Option<&Path>,
+    ) -> Result<Self, Error> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = Command::new(program);
         command
@@ -57,6 +67,9 @@ impl Server {
         if kind == Kind::Signet {
             let directory = data.path().join("data");
             command.arg(format!("-dev-storage-path={}", directory.display()));
+        }
+        if let Some(config) = config {
+            command.arg(format!("-config={}", config.display()));
         }
         let process = command
             .spawn()

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::load::percentile_millis;
 use crate::options::Options;
-use crate::scenario::{issued, prepare_pki};
+use crate::scenario::{issued_with_latencies, prepare_pki};
 use crate::server::{Kind, Server};
 use crate::{Error, progress};
 
@@ -34,19 +35,24 @@ pub(crate) async fn run(options: &Options, out: &mut impl Write) -> Result<Value
         let began = Instant::now();
         let cpu = server.cpu_time()?;
         let number = options.fill / REPORTS;
-        issued(&server, number).await?;
+        let (_, latencies) = issued_with_latencies(&server, number).await?;
         let cpu = server.cpu_time()?.saturating_sub(cpu);
         let per_second = crate::count(number) / began.elapsed().as_secs_f64();
         let micros = cpu.as_secs_f64() * 1e6 / crate::count(number.max(1));
         let mib = server.resident_mib()?;
         progress(&format!(
-            "{} certificates, {per_second:.0}/s, {micros:.0} µs each, {mib:.0} MiB resident",
-            part * number
+            "{} certificates, {per_second:.0}/s, {micros:.0} µs each, p99 {:.1} ms, {mib:.0} MiB \
+             resident",
+            part * number,
+            percentile_millis(&latencies, 99),
         ));
         fill.push(json!({
             "certificates": part * number,
             "per_second": per_second.round(),
             "cpu_micros_each": micros.round(),
+            "p50_millis": percentile_millis(&latencies, 50),
+            "p99_millis": percentile_millis(&latencies, 99),
+            "longest_millis": percentile_millis(&latencies, 100),
             "resident_mib": mib.round(),
         }));
     }
