@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::acl::sanitize_policy_names;
 use crate::engine::RenewTerms;
 use crate::error::ApiError;
-use crate::params::{CommaList, Field, FieldError, FieldKind, Params, Seconds, params};
+use crate::params::{CommaList, Joined, Seconds, params};
 use crate::reply::{Grant, TokenType, address_allowed};
 use crate::token::{parse_bound_cidrs, show_bound_cidrs};
 
@@ -84,50 +84,8 @@ pub(crate) struct OldFields {
     pub(crate) ttl: Option<Seconds>,
 }
 
-/// Parameters of a method's own beside those on tokens, as one table.
-#[derive(Debug)]
-pub(crate) struct WithToken<P> {
-    pub(crate) own: P,
-    pub(crate) token: TokenFields,
-}
-
-impl<P: Params> WithToken<P> {
-    const COUNT: usize = P::FIELDS.len() + TokenFields::FIELDS.len();
-    const PLACES: [Field; MOST_FIELDS] = joined(P::FIELDS, TokenFields::FIELDS);
-    const ALL: &'static [Field] = &Self::PLACES;
-}
-
-impl<P: Params> Params for WithToken<P> {
-    const FIELDS: &'static [Field] = Self::ALL.split_at(Self::COUNT).0;
-
-    fn take(data: &mut Map<String, Value>) -> Result<Self, FieldError> {
-        Ok(Self {
-            own: P::take(data)?,
-            token: TokenFields::take(data)?,
-        })
-    }
-}
-
-/// Of one endpoint. Where there are more it does not compile.
-const MOST_FIELDS: usize = 64;
-
-const fn joined(mut own: &[Field], mut common: &[Field]) -> [Field; MOST_FIELDS] {
-    let mut all = [Field::new("", FieldKind::Any, ""); MOST_FIELDS];
-    let mut places: &mut [Field] = &mut all;
-    while let Some((place, rest)) = places.split_first_mut() {
-        if let Some((next, others)) = own.split_first() {
-            *place = *next;
-            own = others;
-        } else if let Some((next, others)) = common.split_first() {
-            *place = *next;
-            common = others;
-        } else {
-            break;
-        }
-        places = rest;
-    }
-    all
-}
+/// Parameters of a method's own beside those on tokens.
+pub(crate) type WithToken<P> = Joined<P, TokenFields>;
 
 impl TokenFields {
     /// Sets on `settings` what is given and refuses what does not fit together. Whether lifetimes
@@ -427,6 +385,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::params::{Field, Params as _};
 
     params! {
         struct Own {
@@ -441,7 +400,7 @@ mod tests {
 
     fn applied(settings: &mut TokenSettings, data: &Value) -> Result<(), String> {
         let mut data = data.as_object().unwrap().clone();
-        let WithToken { own, token } = WithToken::<Own>::take(&mut data).ok().unwrap();
+        let WithToken::<Own> { own, common } = Joined::take(&mut data).ok().unwrap();
         assert!(data.is_empty(), "unknown: {data:?}");
         let old = OldFields {
             bound_cidrs: own.bound_cidrs,
@@ -451,7 +410,7 @@ mod tests {
             policies: own.policies,
             ttl: own.ttl,
         };
-        let applied = token.apply(old, settings);
+        let applied = common.apply(old, settings);
         applied.map_err(|error| error.to_string())
     }
 

@@ -4,11 +4,13 @@
 //! takes what the API has always taken and refuses the rest with the text clients know.
 
 mod duration;
+mod joined;
 mod types;
 
 use serde_json::{Map, Value};
 
 pub use duration::{parse_duration_secs, parse_go_duration_nanos};
+pub(crate) use joined::Joined;
 pub use types::{CommaList, Pairs, Seconds, SecretText, SignedSeconds, StringList, parse_bool};
 
 /// A parameter as help and `OpenAPI` describe it.

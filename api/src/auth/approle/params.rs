@@ -41,7 +41,10 @@ impl RoleParams {
     /// Sets on `role` what is given, checks the whole and returns warnings. `max_ttl_secs` is the
     /// mount's.
     pub(super) fn apply(self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
-        let Self { own, mut token } = self;
+        let Self {
+            own,
+            common: mut token,
+        } = self;
         let mut warnings: Vec<String> = adjust_type(&mut token).into_iter().collect();
         let sets_max_ttl = token.token_max_ttl.is_some();
         let old = OldFields {

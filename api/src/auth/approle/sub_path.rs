@@ -115,7 +115,7 @@ const TABLE: [Entry; 13] = [
         missing: |p| {
             p.own
                 .period
-                .or(p.token.token_period)
+                .or(p.common.token_period)
                 .is_none()
                 .then_some("missing period")
         },
@@ -140,7 +140,7 @@ const TABLE: [Entry; 13] = [
         read: |role| role.token.shown_policies(),
         warning: None,
         missing: |p| {
-            let is_missing = p.own.policies.is_none() && p.token.token_policies.is_none();
+            let is_missing = p.own.policies.is_none() && p.common.token_policies.is_none();
             is_missing.then_some("missing token_policies")
         },
         reset: |role| role.token.reset_policies(),
@@ -255,7 +255,7 @@ const TABLE: [Entry; 13] = [
         read: |role| one("token_max_ttl", role.token.max_ttl_secs),
         warning: None,
         missing: |p| {
-            p.token
+            p.common
                 .token_max_ttl
                 .is_none()
                 .then_some("missing token_max_ttl")
@@ -276,7 +276,7 @@ const TABLE: [Entry; 13] = [
         read: |role| one("token_num_uses", role.token.num_uses),
         warning: None,
         missing: |p| {
-            p.token
+            p.common
                 .token_num_uses
                 .is_none()
                 .then_some("missing token_num_uses")
@@ -296,7 +296,7 @@ const TABLE: [Entry; 13] = [
         ],
         read: |role| one("token_ttl", role.token.ttl_secs),
         warning: None,
-        missing: |p| p.token.token_ttl.is_none().then_some("missing token_ttl"),
+        missing: |p| p.common.token_ttl.is_none().then_some("missing token_ttl"),
         reset: |role| role.token.ttl_secs = 0,
     },
 ];

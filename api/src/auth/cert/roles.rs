@@ -118,7 +118,7 @@ impl Endpoint for Write {
     const ONE_COMMIT: bool = true;
 
     async fn handle(cx: Cx<'_, CertAuth>, params: WithToken<OwnParams>) -> Result<Reply, ApiError> {
-        let WithToken { own, token } = params;
+        let WithToken::<OwnParams> { own, common: token } = params;
         let name = checked_name(&own.name)?;
         let store = &cx.engine.store;
         let previous = store.roles.record::<Role>(&name).await?;

@@ -128,7 +128,10 @@ type RoleParams = WithToken<OwnParams>;
 impl RoleParams {
     /// Sets on `role` what is given, checks the whole and returns warnings.
     fn apply(self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
-        let Self { mut own, token } = self;
+        let Self {
+            mut own,
+            common: token,
+        } = self;
         let refuse = |text: String| Err(ApiError::bad_request(text));
         for (is_given, name) in [
             (

@@ -99,7 +99,7 @@ type RoleParams = WithToken<OwnParams>;
 impl RoleParams {
     /// Sets on `role` what is given, checks the whole and returns warnings.
     fn apply(self, role: &mut Role, max_ttl_secs: u64) -> Result<Vec<String>, ApiError> {
-        let Self { own, token } = self;
+        let Self { own, common: token } = self;
         let old = OldFields {
             bound_cidrs: own.bound_cidrs,
             max_ttl: own.max_ttl,

@@ -105,7 +105,7 @@ impl Endpoint for Write {
             ttl,
             ..OldFields::default()
         };
-        params.token.apply(old, &mut user.token)?;
+        params.common.apply(old, &mut user.token)?;
         let changes_password = !password.0.is_empty() || !password_hash.0.is_empty();
         if previous.is_none() || changes_password {
             user.password = hashed(cx, password, &password_hash).await?;

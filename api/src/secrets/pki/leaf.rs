@@ -18,7 +18,7 @@ use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route, captured};
 use crate::error::ApiError;
 use crate::expiry;
-use crate::params::{CommaList, Seconds, params};
+use crate::params::{CommaList, Joined, Seconds, params};
 use crate::reply::{Lease, Reply};
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::format::{Format, key_encoding};
@@ -26,14 +26,9 @@ use crate::secrets::pki::revoke::LEASED_SERIAL;
 use crate::secrets::pki::state::IssuerState;
 use crate::time::Timestamp;
 
-pub(super) struct Issue;
-
 params! {
-    pub(super) struct IssueParams {
-        /// The name of the role whose rules apply.
-        role: String,
-        /// Reference to the issuer; `default` for the default one.
-        issuer_ref: String,
+    /// What `issue` and `sign` have in common.
+    pub(super) struct LeafParams {
         /// The requested common name; if empty, the role must allow that.
         common_name: String,
         /// Requested DNS names and email addresses, separated by commas.
@@ -52,18 +47,51 @@ params! {
         ttl: Seconds,
         /// End of validity, RFC 3339; excludes ttl.
         not_after: Option<String>,
-        /// Begin of validity, RFC 3339, where the role permits it.
-        not_before: String,
         /// Do not add the common name to the subject alternative names.
         exclude_cn_from_sans: bool,
         /// Leave self-signed certificates out of the chain.
         remove_roots_from_chain: bool,
+        /// `pem`, `der` or `pem_bundle`.
+        format: String,
+    }
+}
+
+impl LeafParams {
+    fn output(&self) -> Result<Output, ApiError> {
+        Output::new(&self.format, self.remove_roots_from_chain)
+    }
+
+    fn request(self, not_before: String) -> LeafRequest {
+        LeafRequest {
+            common_name: self.common_name,
+            alt_names: self.alt_names,
+            ip_sans: self.ip_sans.0,
+            uri_sans: self.uri_sans.0,
+            other_sans: self.other_sans.0,
+            user_ids: self.user_ids.0,
+            serial_number: self.serial_number,
+            exclude_cn_from_sans: self.exclude_cn_from_sans,
+            ttl_secs: self.ttl.0,
+            not_before,
+            not_after: self.not_after,
+        }
+    }
+}
+
+pub(super) struct Issue;
+
+params! {
+    pub(super) struct IssueParams {
+        /// The name of the role whose rules apply.
+        role: String,
+        /// Reference to the issuer; `default` for the default one.
+        issuer_ref: String,
+        /// Begin of validity, RFC 3339, where the role permits it.
+        not_before: String,
         /// Type of the key, for roles that leave it open.
         key_type: Option<String>,
         /// Size of the key, for roles that leave it open.
         key_bits: Option<i64>,
-        /// `pem`, `der` or `pem_bundle`.
-        format: String,
         /// `der` (PKCS #1 or SEC 1) or `pkcs8`.
         private_key_format: String,
     }
@@ -71,7 +99,7 @@ params! {
 
 impl Endpoint for Issue {
     type Engine = Pki;
-    type Params = IssueParams;
+    type Params = Joined<IssueParams, LeafParams>;
 
     const ROUTES: &'static [Route] = &[
         Route::token(Op::Write, "issue/{role}"),
@@ -80,27 +108,16 @@ impl Endpoint for Issue {
     const HELP: &'static str = "Request a certificate and its key using a certain role.";
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, Pki>, params: IssueParams) -> Result<Reply, ApiError> {
-        let role = role(cx, &params.role).await?;
-        let key = vet::issue_key(&role, params.key_type.as_deref(), params.key_bits)
+    async fn handle(cx: Cx<'_, Pki>, params: Self::Params) -> Result<Reply, ApiError> {
+        let Joined { own, common } = params;
+        let role = role(cx, &own.role).await?;
+        let key = vet::issue_key(&role, own.key_type.as_deref(), own.key_bits)
             .map_err(|refusal| refused(&refusal))?;
-        let reference = issuer_reference(cx, &params.issuer_ref, &role.issuer_ref);
+        let reference = issuer_reference(cx, &own.issuer_ref, &role.issuer_ref);
         let state = cx.engine.state.state().await?;
         let (issuer, signer) = Pki::signing_issuer(&state, &reference)?;
-        let output = Output::new(&params.format, params.remove_roots_from_chain)?;
-        let request = LeafRequest {
-            common_name: params.common_name,
-            alt_names: params.alt_names,
-            ip_sans: params.ip_sans.0,
-            uri_sans: params.uri_sans.0,
-            other_sans: params.other_sans.0,
-            user_ids: params.user_ids.0,
-            serial_number: params.serial_number,
-            exclude_cn_from_sans: params.exclude_cn_from_sans,
-            ttl_secs: params.ttl.0,
-            not_before: params.not_before,
-            not_after: params.not_after,
-        };
+        let output = common.output()?;
+        let request = common.request(own.not_before);
         let (approved, mut warnings) = vet::vet_issue(&role, &request, &surroundings(cx, issuer))
             .map_err(|refusal| refused(&refusal))?;
         warnings.extend(key.warning);
@@ -110,9 +127,9 @@ impl Endpoint for Issue {
             .await?;
         let vetted = approved.with_key(private_key.public_key().clone());
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
-        let encoding = key_encoding(&params.private_key_format);
+        let encoding = key_encoding(&own.private_key_format);
         let data = output.with_key(issuer, &certificate, &private_key, encoding)?;
-        let role = (params.role.as_str(), &*role);
+        let role = (own.role.as_str(), &*role);
         finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
@@ -127,38 +144,14 @@ params! {
         issuer_ref: String,
         /// PEM-format CSR to be signed.
         csr: String,
-        /// The requested common name; if empty, the role must allow that.
-        common_name: String,
-        /// Requested DNS names and email addresses, separated by commas.
-        alt_names: String,
-        /// Requested IP addresses.
-        ip_sans: CommaList,
-        /// Requested URIs.
-        uri_sans: CommaList,
-        /// Requested other names, each as `OID;UTF8:value`.
-        other_sans: CommaList,
-        /// Requested user ids for the subject.
-        user_ids: CommaList,
-        /// The subject's serialNumber attribute, not the serial number of the certificate.
-        serial_number: String,
-        /// Lifetime; the role's or mount's by default, and never more than its maximum.
-        ttl: Seconds,
-        /// End of validity, RFC 3339; excludes ttl.
-        not_after: Option<String>,
         /// Checked against the role; the certificate begins at its usual age.
         not_before: String,
-        /// Do not add the common name to the subject alternative names.
-        exclude_cn_from_sans: bool,
-        /// Leave self-signed certificates out of the chain.
-        remove_roots_from_chain: bool,
-        /// `pem`, `der` or `pem_bundle`.
-        format: String,
     }
 }
 
 impl Endpoint for Sign {
     type Engine = Pki;
-    type Params = SignParams;
+    type Params = Joined<SignParams, LeafParams>;
 
     const ROUTES: &'static [Route] = &[
         Route::token(Op::Write, "sign/{role}"),
@@ -168,31 +161,20 @@ impl Endpoint for Sign {
         "Request certificates using a certain role with the provided details.";
     const ONE_COMMIT: bool = true;
 
-    async fn handle(cx: Cx<'_, Pki>, params: SignParams) -> Result<Reply, ApiError> {
-        let role = role(cx, &params.role).await?;
-        let reference = issuer_reference(cx, &params.issuer_ref, &role.issuer_ref);
+    async fn handle(cx: Cx<'_, Pki>, params: Self::Params) -> Result<Reply, ApiError> {
+        let Joined { own, common } = params;
+        let role = role(cx, &own.role).await?;
+        let reference = issuer_reference(cx, &own.issuer_ref, &role.issuer_ref);
         let state = cx.engine.state.state().await?;
         let (issuer, signer) = Pki::signing_issuer(&state, &reference)?;
-        let output = Output::new(&params.format, params.remove_roots_from_chain)?;
-        let csr = parse_csr(&params.csr)?;
-        let request = LeafRequest {
-            common_name: params.common_name,
-            alt_names: params.alt_names,
-            ip_sans: params.ip_sans.0,
-            uri_sans: params.uri_sans.0,
-            other_sans: params.other_sans.0,
-            user_ids: params.user_ids.0,
-            serial_number: params.serial_number,
-            exclude_cn_from_sans: params.exclude_cn_from_sans,
-            ttl_secs: params.ttl.0,
-            not_before: params.not_before,
-            not_after: params.not_after,
-        };
+        let output = common.output()?;
+        let csr = parse_csr(&own.csr)?;
+        let request = common.request(own.not_before);
         let (vetted, warnings) = vet::vet_sign(&role, csr, &request, &surroundings(cx, issuer))
             .map_err(|refusal| refused(&refusal))?;
         let certificate = cx.engine.sign(vetted, signer, cx.now).await?;
         let data = output.certificate(issuer, &certificate);
-        let role = (params.role.as_str(), &*role);
+        let role = (own.role.as_str(), &*role);
         finish(cx, role, issuer, &certificate, data, warnings).await
     }
 }
