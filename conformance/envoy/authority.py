@@ -1,46 +1,34 @@
-"""An authority with a login, as in the README's walk-through, and what a workload gets from it."""
+"""An authority whose root and intermediate can be replaced, and how a workload gets its certificate from it."""
 
-import os
+import dataclasses
 
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+SUBJECT = {"ou": "RH-FSI", "organization": "Red Hat Consulting", "country": "US"}
 
-class Authority:
-    """Root and intermediate, a role, and an AppRole that may sign with it."""
 
-    def __init__(self, name):
-        self.name, self.address = name, os.environ["VAULT_ADDR"]
-        self.token = os.environ["VAULT_TOKEN"]
-        subject = {"ou": "RH-FSI", "organization": "Red Hat Consulting", "country": "US"}
-        root, self.mount = f"{name}_root", f"{name}_int"
-        for mount in (root, self.mount):
-            self.write(f"sys/mounts/{mount}", type="pki", config={"max_lease_ttl": "87600h"})
-        made = self.write(
-            f"{root}/root/generate/internal", common_name="RH Custom Root CA", ttl="87600h", key_type="ec", **subject
-        )
-        self.root = made["certificate"].strip() + "\n"
-        csr = self.write(
-            f"{self.mount}/intermediate/generate/internal",
-            common_name="RH Custom Intermediate CA", key_type="ec", **subject,
-        )["csr"]
-        signed = self.write(
-            f"{root}/root/sign-intermediate",
-            csr=csr, common_name="RH Custom Intermediate CA", ttl="43800h", format="pem_bundle", **subject,
-        )["certificate"]
-        self.write(f"{self.mount}/intermediate/set-signed", certificate=signed)
-        self.write(
-            f"{self.mount}/roles/mesh", allow_any_name=True, require_cn=False, key_type="any", ou="RH-SPPRT",
-            organization="Red Hat Consulting", country="US", allowed_uri_sans="spiffe://*", max_ttl="24h",
-        )
-        rules = f'path "{self.mount}/sign/mesh" {{ capabilities = ["create", "update"] }}'
-        self.write(f"sys/policies/acl/{name}", policy=rules)
-        self.write(f"sys/auth/{name}", type="approle")
-        self.write(f"auth/{name}/role/mesh", token_num_uses=10, token_ttl="10m", token_policies=[name])
-        self.role_id = self.call("GET", f"auth/{name}/role/mesh/role-id")["data"]["role_id"]
-        self.secret_id = self.write(f"auth/{name}/role/mesh/secret-id")["secret_id"]
+@dataclasses.dataclass
+class Pair:
+    """What a workload serves, and whom it trusts from then on; all in PEM."""
+
+    key: str
+    chain: str
+    roots: str
+
+    def caller(self, identity):
+        """What the server of a workload that shows this says of its client."""
+        leaf = x509.load_pem_x509_certificate(self.chain.encode())
+        return f"{identity} {leaf.fingerprint(hashes.SHA256()).hex()}"
+
+
+class Vault:
+    """The HTTP API of a server."""
+
+    def __init__(self, address, token):
+        self.address, self.token = address, token
 
     def call(self, method, path, token=None, data=None):
         headers = {"X-Vault-Token": self.token if token is None else token}
@@ -52,20 +40,94 @@ class Authority:
     def write(self, path, **data):
         return self.call("POST", path, data=data).get("data") or {}
 
-    def sign(self, identity, ttl="1h"):
-        """Log in and sign, as cert-manager does; gives the key, and the chain up to the root."""
+
+class Authority:
+    """A mount with an intermediate and all roots that are published, and the role `mesh`."""
+
+    def __init__(self, vault, name):
+        self.vault, self.name, self.mount = vault, name, f"{name}_int"
+        # By the mount that has its key: the issuer's id in this mount, and the certificate.
+        self.roots = {}
+        self.enable(self.mount)
+        self.new_intermediate(self.new_root())
+        vault.write(
+            f"{self.mount}/roles/mesh", allow_any_name=True, require_cn=False, key_type="any", ou="RH-SPPRT",
+            organization="Red Hat Consulting", country="US", allowed_uri_sans="spiffe://*", max_ttl="24h",
+        )
+
+    def enable(self, mount):
+        self.vault.write(f"sys/mounts/{mount}", type="pki", config={"max_lease_ttl": "87600h"})
+
+    def new_root(self):
+        """Makes a root in a mount of its own and publishes it; gives that mount."""
+        mount = f"{self.name}_root_{len(self.roots) + 1}"
+        self.enable(mount)
+        made = self.vault.write(
+            f"{mount}/root/generate/internal", common_name="RH Custom Root CA", ttl="87600h", key_type="ec", **SUBJECT
+        )["certificate"]
+        imported = self.vault.write(f"{self.mount}/issuers/import/cert", pem_bundle=made)["imported_issuers"]
+        self.roots[mount] = (imported[0], made.strip() + "\n")
+        return mount
+
+    def drop_root(self, mount):
+        issuer, _ = self.roots.pop(mount)
+        self.vault.call("DELETE", f"{self.mount}/issuer/{issuer}")
+
+    def new_intermediate(self, root):
+        """From now on certificates are signed by it."""
+        csr = self.vault.write(
+            f"{self.mount}/intermediate/generate/internal",
+            common_name="RH Custom Intermediate CA", key_type="ec", **SUBJECT,
+        )["csr"]
+        signed = self.vault.write(
+            f"{root}/root/sign-intermediate", csr=csr, common_name="RH Custom Intermediate CA", ttl="43800h", **SUBJECT
+        )["certificate"]
+        imported = self.vault.write(f"{self.mount}/intermediate/set-signed", certificate=signed)["imported_issuers"]
+        self.vault.write(f"{self.mount}/config/issuers", default=imported[0])
+
+    def published(self):
+        return "".join(certificate for _, certificate in self.roots.values())
+
+
+class OverHttp:
+    """As cert-manager gets certificates: log in with AppRole, and sign."""
+
+    title = "over HTTP"
+    # What OpenSSL shows of the subject.
+    subject = "C=US,O=RedHatConsulting,OU=RH-SPPRT"
+
+    def __init__(self, vault, name):
+        self.vault, self.name, self.authority = vault, name, Authority(vault, name)
+        rules = f'path "{self.authority.mount}/sign/mesh" {{ capabilities = ["create", "update"] }}'
+        vault.write(f"sys/policies/acl/{name}", policy=rules)
+        vault.write(f"sys/auth/{name}", type="approle")
+        vault.write(f"auth/{name}/role/mesh", token_num_uses=10, token_ttl="10m", token_policies=[name])
+        self.role_id = vault.call("GET", f"auth/{name}/role/mesh/role-id")["data"]["role_id"]
+        self.secret_id = vault.write(f"auth/{name}/role/mesh/secret-id")["secret_id"]
+
+    def sign(self, identity, ttl_secs=3600):
         login = {"role_id": self.role_id, "secret_id": self.secret_id}
-        token = self.call("POST", f"auth/{self.name}/login", "", login)["auth"]["client_token"]
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
-        csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=True)
-        csr = csr.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        token = self.vault.call("POST", f"auth/{self.name}/login", "", login)["auth"]["client_token"]
+        key, csr = request(identity)
         data = {
-            "csr": csr, "common_name": "", "alt_names": "", "ip_sans": "", "uri_sans": identity, "ttl": ttl,
+            "csr": csr, "common_name": "", "alt_names": "", "ip_sans": "", "uri_sans": identity, "ttl": f"{ttl_secs}s",
             "exclude_cn_from_sans": "true",
         }
-        signed = self.call("POST", f"{self.mount}/sign/mesh", token, data)["data"]
-        key = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
-        return key, "\n".join([signed["certificate"].strip(), *map(str.strip, signed["ca_chain"])]) + "\n"
+        signed = self.vault.call("POST", f"{self.authority.mount}/sign/mesh", token, data)["data"]
+        chain = "\n".join([signed["certificate"].strip(), *map(str.strip, signed["ca_chain"])]) + "\n"
+        return Pair(key, chain, self.authority.published())
+
+    def stop(self):
+        pass
+
+
+def request(identity):
+    """A new key, and a request with an empty subject and one URI."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=True)
+    csr = csr.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    key = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return key.decode(), csr

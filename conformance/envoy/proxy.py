@@ -7,6 +7,8 @@ import subprocess
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+CALLER = "x-caller"
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -44,12 +46,12 @@ class Envoy:
             },
         }
 
-    def give(self, pair, roots):
+    def give(self, pair):
         """Swaps all files at once, as Kubernetes does with mounted secrets."""
         self.published += 1
         fresh = self.secrets / f"v{self.published}"
         fresh.mkdir()
-        for name, text in (("key.pem", pair[0]), ("chain.pem", pair[1]), ("roots.pem", roots)):
+        for name, text in (("key.pem", pair.key), ("chain.pem", pair.chain), ("roots.pem", pair.roots)):
             (fresh / name).write_text(text)
         link = self.secrets / "next"
         link.symlink_to(fresh.name)
@@ -61,9 +63,17 @@ class Envoy:
         with open(self.folder / "log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [os.environ["CONFORMANCE_ENVOY"], "-c", str(config), "--disable-hot-restart", "--concurrency", "1",
-                 "--log-level", "warning", "--service-node", self.folder.name, "--service-cluster", "mesh"],
+                 "--log-level", "warning", "--service-node", self.folder.name, "--service-cluster", "mesh",
+                 "--file-flush-interval-msec", "50"],
                 stdout=log, stderr=log,
             )
+
+    def connections(self):
+        """Why the handshake of each connection that has ended failed, `-` if it did not, by the client's port."""
+        path = self.folder / "connections"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        ended = (line.split(" ", 1) for line in lines if line.endswith("\n"))
+        return {int(port): reason.strip() for port, reason in ended}
 
     def stop(self):
         if self.process:
@@ -72,12 +82,20 @@ class Envoy:
 
 
 def inbound(port):
-    """Answers 200 to whoever has a certificate that is taken."""
-    answer = {"direct_response": {"status": 200, "body": {"inline_string": "httpbin"}}}
+    """Tells whoever has a certificate that is taken which one that is."""
+    certificate = "%DOWNSTREAM_PEER_URI_SAN% %DOWNSTREAM_PEER_FINGERPRINT_256%"
+    caller = {"header": {"key": CALLER, "value": certificate}}
+    answer = {"direct_response": {"status": 200}, "response_headers_to_add": [caller]}
 
     def static(envoy):
         socket = {"require_client_certificate": True, "common_tls_context": envoy.tls()}
-        return {"listeners": [listener(port, answer, socket)]}
+        ended = {"name": "file", "typed_config": {
+            "@type": FILE_LOG, "path": str(envoy.folder / "connections"),
+            "log_format": {"text_format_source": {
+                "inline_string": "%DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_TRANSPORT_FAILURE_REASON%\n",
+            }},
+        }}
+        return {"listeners": [{**listener(port, answer, socket), "access_log": [ended]}]}
 
     return static
 
@@ -119,6 +137,10 @@ def listener(port, route, socket=None):
     manager = {
         "@type": HTTP, "stat_prefix": "http", "route_config": {"virtual_hosts": hosts},
         "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
+        # What the proxy answers by itself says why the upstream's handshake failed.
+        "local_reply_config": {"body_format": {"text_format_source": {
+            "inline_string": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+        }}},
     }
     chain = {"filters": [{"name": "http", "typed_config": manager}]}
     if socket:

@@ -48,7 +48,7 @@ pub(crate) const PROGRAMS: [Program; 6] = [
     },
     Program {
         name: "envoy",
-        about: "two workloads behind two Envoys: mutual TLS, its refusals, renewal, rotation of roots",
+        about: "two workloads behind two Envoys, certificates over HTTP and gRPC: mutual TLS, refusals, rotation under traffic",
         on_demand: false,
     },
 ];

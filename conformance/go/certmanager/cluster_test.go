@@ -164,6 +164,15 @@ func (c *cluster) mustStay(name, reason, text string) error {
 	return err
 }
 
+// mustTryAgain wants a request that waits until the login succeeds, which failed with a text.
+func (c *cluster) mustTryAgain(name, text string) {
+	c.t.Helper()
+	err := c.mustStay(name, "Pending", "Failed to initialise vault client for signing")
+	if err == nil || !strings.Contains(err.Error(), text) {
+		c.t.Errorf("tried again because of %v, not of %q", err, text)
+	}
+}
+
 // request is an approved CertificateRequest.
 func request(t *testing.T, name string, csr []byte, duration time.Duration) *cmapi.CertificateRequest {
 	t.Helper()

@@ -4,6 +4,7 @@ package istio
 
 import (
 	"crypto/x509"
+	"net"
 	"testing"
 	"time"
 
@@ -28,17 +29,19 @@ func (w workload) identity() string {
 // options points Istio's agent at the service, with the token of a service account.
 func options(t *testing.T, who workload) (*security.Options, *citadel.TLSOptions) {
 	t.Helper()
-	service := started(t)
+	_, port, err := net.SplitHostPort(started(t, "strict").address)
+	fatal(t, err)
 	return &security.Options{
-		CAEndpoint:        service.address,
+		// Istio's client then expects the name of istiod.
+		CAEndpoint:        "localhost:" + port,
 		ClusterID:         "Kubernetes",
-		CredFetcher:       plugin.CreateTokenPlugin(service.token(t, who)),
+		CredFetcher:       plugin.CreateTokenPlugin(tokenFile(t, who)),
 		TrustDomain:       "cluster.local",
 		WorkloadNamespace: who.namespace,
 		ServiceAccount:    who.account,
 		ECCSigAlg:         string(util.EcdsaSigAlg),
 		SecretTTL:         time.Hour,
-	}, &citadel.TLSOptions{RootCert: service.roots}
+	}, &citadel.TLSOptions{RootCert: file("roots.pem")}
 }
 
 var httpbin = workload{"httpbin", "httpbin"}
@@ -114,19 +117,26 @@ func TestAnIdentityOfAnotherIsNotGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	service := started(t, "strict")
+	before := service.outcomes(t, "mismatch")
 	chain, err := client.CSRSign(request, 3600)
-	if err != nil {
-		return
+	// All that the client keeps of the status is its text.
+	const refusal = "create certificate: rpc error: code = Unauthenticated desc = request authenticate failure"
+	if err == nil || err.Error() != refusal {
+		t.Errorf("%v, %v", chain, err)
 	}
-	leaf, err := harness.Certificates([]byte(chain[0]))
+	if served := service.outcomes(t, "mismatch") - before; served != 1 {
+		t.Errorf("the server refused %d requests for their names", served)
+	}
+	// The same client is served when it asks for itself.
+	own, key, err := util.GenCSR(util.CertOptions{Host: httpbin.identity(), ECSigAlg: util.EcdsaSigAlg})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, uri := range leaf[0].URIs {
-		if uri.String() == other.identity() {
-			t.Errorf("%s was given to %s", uri, httpbin.identity())
-		}
+	if chain, err = client.CSRSign(own, 3600); err != nil {
+		t.Fatal(err)
 	}
+	verify(t, chain, key)
 }
 
 func TestSecretManagerRotates(t *testing.T) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tonic::Code;
 
 use crate::agent::{Agent, Ask, call, code, health, p256, ztunnel_csr};
@@ -17,6 +18,7 @@ async fn hundreds_of_clients_with_a_connection_each_are_all_served() {
     let mesh = Mesh::start("").await;
     let agent = Arc::new(Agent::new(&mesh));
     let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    let watch = HealthWatch::start(agent.clone()).await;
     let mut clients = JoinSet::new();
     for _ in 0..400 {
         let (agent, ask) = (agent.clone(), ask.clone());
@@ -27,6 +29,7 @@ async fn hundreds_of_clients_with_a_connection_each_are_all_served() {
         let answer = Answer::check(answer.unwrap().unwrap(), WEB);
         serials.insert(answer.serial);
     }
+    watch.end().await;
     assert_eq!(serials.len(), 400);
     let stored = mesh.read("pki_int_ca/certs?list=true");
     let stored = stored["keys"].as_array().unwrap();
@@ -44,15 +47,7 @@ async fn ten_thousand_clients_at_once_with_a_connection_each_are_all_served() {
     let mesh = Mesh::persistent("").await;
     let agent = Arc::new(Agent::ztunnel(&mesh));
     let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
-    let observer = agent.connect().await.unwrap();
-    let watching = tokio::spawn(async move {
-        loop {
-            let asked = Instant::now();
-            assert!(health(observer.clone(), "").await.unwrap());
-            println!("health after {:?}", asked.elapsed());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    });
+    let watch = HealthWatch::start(agent.clone()).await;
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -68,8 +63,44 @@ async fn ten_thousand_clients_at_once_with_a_connection_each_are_all_served() {
         }
     }
     println!("{CLIENTS} clients in {:?}", began.elapsed());
-    watching.abort();
+    watch.end().await;
     assert_eq!((serials.len(), refused), (CLIENTS, Vec::new()));
+}
+
+/// Asks for the server's health on an open connection until it is told to stop.
+struct HealthWatch {
+    over: Arc<AtomicBool>,
+    /// How many answers there were, and the longest wait for one.
+    asking: JoinHandle<(u32, Duration)>,
+}
+
+impl HealthWatch {
+    async fn start(agent: Arc<Agent>) -> Self {
+        let channel = agent.connect().await.unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let asking = tokio::spawn({
+            let over = over.clone();
+            async move {
+                let (mut answers, mut longest) = (0, Duration::ZERO);
+                while answers == 0 || !over.load(Ordering::Relaxed) {
+                    let asked = Instant::now();
+                    assert!(health(channel.clone(), "").await.unwrap());
+                    longest = longest.max(asked.elapsed());
+                    answers += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                (answers, longest)
+            }
+        });
+        Self { over, asking }
+    }
+
+    /// Fails the test if a question was not answered well.
+    async fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        let (answers, longest) = self.asking.await.unwrap();
+        println!("health: {answers} answers, the longest wait was {longest:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
