@@ -34,6 +34,8 @@ type service struct {
 	address string
 	// roots is a file that verifies its own certificate.
 	roots string
+	// usage of the keys that it certifies.
+	usage x509.KeyUsage
 }
 
 // identity of the service account that a namespace of these tests has.
@@ -65,7 +67,7 @@ func (s service) agent(t *testing.T, namespace string) {
 	}
 	fields := &util.VerifyFields{
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		KeyUsage:    s.usage,
 		Host:        identity(namespace),
 	}
 	if err := util.VerifyCertificate(key, joined, []byte(chain[len(chain)-1]), fields); err != nil {
@@ -137,7 +139,7 @@ istio_csr {
 	fatal(t, os.WriteFile(roots, authority.Root, 0o600))
 	_, port, err := net.SplitHostPort(ports[0])
 	fatal(t, err)
-	mesh := service{address: "localhost:" + port, roots: roots}
+	mesh := service{address: "localhost:" + port, roots: roots, usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment}
 	for _, name := range []string{"bank", "till", "ztunnel"} {
 		shared.namespace(t, name, "")
 	}
@@ -204,7 +206,11 @@ func TestIstioCSR(t *testing.T) {
 		}
 		return nil
 	})
-	mesh := service{address: "localhost:" + port(ports[0]), roots: roots}
+	mesh := service{
+		address: "localhost:" + port(ports[0]), roots: roots,
+		// The role says it, not the request.
+		usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement,
+	}
 	t.Run("gives a workload its certificate", func(t *testing.T) { mesh.agent(t, "httpbin") })
 	t.Run("refuses a token for another audience", func(t *testing.T) {
 		mesh.refuses(t, shared.token(t, "httpbin", "httpbin", nil, "vault"), identity("httpbin"), "")
