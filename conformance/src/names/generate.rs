@@ -267,7 +267,7 @@ const PREFIXES: [&str; 13] = [
 /// The first two stay at the domain.
 const PLAIN_PREFIXES: [&str; 6] = ["", "", "a.", "b.", "www.", "a.b.c."];
 const LABELS: [&str; 3] = ["a", "x-1", "b2"];
-const ODD_NAMES: [&str; 12] = [
+const ODD_NAMES: [&str; 22] = [
     "*",
     "-a.example.com",
     "a-.example.com",
@@ -280,6 +280,16 @@ const ODD_NAMES: [&str; 12] = [
     "user@",
     "@example.com",
     "www.*.example.com",
+    "_dmarc.example.com",
+    "b\u{fc}cher.example.com",
+    "B\u{dc}CHER.example.com",
+    "fa\u{df}.example.com",
+    "a b.example.com",
+    "example.com:443",
+    "sixty-four-letters-are-one-more-than-a-label-of-a-name-may-have-.example.com",
+    "fd00::1",
+    "user@a@example.com",
+    "us er@example.com",
 ];
 const URI_PATTERNS: [&str; 5] = [
     "*",
