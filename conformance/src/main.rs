@@ -107,10 +107,18 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     for (number, suite) in (1..).zip(&chosen) {
         writeln!(run.out, "== {suite} ({number} of {})", chosen.len())?;
         let started = Instant::now();
-        let mut tally = match suite {
-            Suite::Cases(area) => run.area(area)?,
-            Suite::Program(program) => run.program(program)?,
-            Suite::Names => names(&mut run, arguments)?,
+        let played = match suite {
+            Suite::Cases(area) => run.area(area),
+            Suite::Program(program) => run.program(program),
+            Suite::Names => names(&mut run, arguments),
+        };
+        // One suite that cannot run does not keep the others from it.
+        let mut tally = match played {
+            Ok(tally) => tally,
+            Err(error) => {
+                writeln!(run.out, "{suite}: {error}")?;
+                Tally::broken(suite)
+            }
         };
         tally.seconds = started.elapsed().as_secs();
         tallies.push(tally);

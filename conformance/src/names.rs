@@ -1,10 +1,13 @@
 //! Random roles and requests for names, put to Signet and to the reference, which is the judge.
 
+mod generate;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use self::generate::Random;
 use crate::compare::compare;
 use crate::redact::Redaction;
 use crate::report::Tally;
@@ -52,11 +55,14 @@ pub(crate) fn play(
     let mut tally = Tally::new(NAMES);
     let mut granted = 0;
     for round_seed in (0..rounds).map(|round| seed.wrapping_add(round)) {
-        let mut random = Random(round_seed);
-        let role = role(&mut random);
+        let mut random = Random::new(round_seed);
+        let role = generate::role(&mut random);
         let mut requests = vec![("pki/roles/r".to_owned(), role.clone())];
         for _ in 0..REQUESTS_PER_ROUND {
-            requests.push(("pki/issue/r".to_owned(), request(&mut random)));
+            requests.push((
+                "pki/issue/r".to_owned(),
+                generate::request(&mut random, &role),
+            ));
         }
         for (path, body) in requests {
             let (our_status, our_answer) = outcome(&pair[0], &path, &body)?;
@@ -124,260 +130,4 @@ fn post(server: &Server, path: &str, body: &Value) -> io::Result<(u16, Value)> {
     let answer = wire::send(&server.address, &request)?;
     let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     Ok((answer.status, body))
-}
-
-fn role(random: &mut Random) -> Value {
-    let mut role = json!({
-        "key_type": "ec",
-        "ttl": "1h",
-        "allowed_domains": random.some(&DOMAINS, 3),
-    });
-    for flag in FLAGS {
-        if random.one_in(3) {
-            put(&mut role, flag, random.one_in(2).into());
-        }
-    }
-    if random.one_in(4) {
-        put(
-            &mut role,
-            "allowed_uri_sans",
-            random.some(&URI_PATTERNS, 2).into(),
-        );
-    }
-    if random.one_in(6) {
-        put(
-            &mut role,
-            "allowed_ip_sans_cidr",
-            random.some(&NETWORKS, 2).into(),
-        );
-    }
-    if random.one_in(6) {
-        put(
-            &mut role,
-            "allowed_other_sans",
-            random.some(&OTHER_PATTERNS, 2).into(),
-        );
-    }
-    if random.one_in(6) {
-        put(
-            &mut role,
-            "allowed_user_ids",
-            random.some(&USER_PATTERNS, 2).into(),
-        );
-    }
-    if random.one_in(6) {
-        put(
-            &mut role,
-            "allowed_serial_numbers",
-            random.some(&SERIAL_PATTERNS, 2).into(),
-        );
-    }
-    if random.one_in(5) {
-        put(
-            &mut role,
-            "cn_validations",
-            random.some(&VALIDATIONS, 2).into(),
-        );
-    }
-    role
-}
-
-fn request(random: &mut Random) -> Value {
-    let mut request = json!({});
-    if !random.one_in(8) {
-        put(&mut request, "common_name", name(random).into());
-    }
-    if random.one_in(2) {
-        let names: Vec<String> = (0..=random.below(3)).map(|_| name(random)).collect();
-        put(&mut request, "alt_names", names.join(",").into());
-    }
-    for (field, values, one_in) in [
-        ("uri_sans", &URIS[..], 4),
-        ("ip_sans", &ADDRESSES[..], 4),
-        ("user_ids", &USERS[..], 8),
-    ] {
-        if random.one_in(one_in) {
-            put(&mut request, field, random.some(values, 2).into());
-        }
-    }
-    if random.one_in(8) {
-        // The reference names any one of several that are not allowed.
-        put(&mut request, "other_sans", random.pick(&OTHERS).into());
-    }
-    if random.one_in(8) {
-        let serial = random.pick(&SERIALS);
-        put(&mut request, "serial_number", serial.into());
-    }
-    if random.one_in(3) {
-        put(&mut request, "exclude_cn_from_sans", true.into());
-    }
-    request
-}
-
-/// A domain, perhaps with labels before it or something wrong about it.
-fn name(random: &mut Random) -> String {
-    let base = random.pick(&BASES);
-    let prefix = random.pick(&PREFIXES);
-    let joined = format!("{prefix}{base}");
-    match random.below(12) {
-        0 => format!("user@{joined}"),
-        1 => joined.to_ascii_uppercase(),
-        2 => random.pick(&ODD_NAMES).to_owned(),
-        _ => joined,
-    }
-}
-
-fn put(object: &mut Value, name: &str, value: Value) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert(name.to_owned(), value);
-    }
-}
-
-/// `SplitMix64`: the same numbers for a seed on every machine and in every version.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<'a>(&mut self, values: &[&'a str]) -> &'a str {
-        let count = u64::try_from(values.len()).unwrap_or(1);
-        let at = usize::try_from(self.below(count)).unwrap_or(0);
-        values.get(at).copied().unwrap_or_default()
-    }
-
-    /// One to `most` of the values.
-    fn some(&mut self, values: &[&str], most: u64) -> Vec<String> {
-        (0..=self.below(most))
-            .map(|_| self.pick(values).to_owned())
-            .collect()
-    }
-}
-
-const FLAGS: [&str; 12] = [
-    "allow_any_name",
-    "allow_bare_domains",
-    "allow_glob_domains",
-    "allow_ip_sans",
-    "allow_localhost",
-    "allow_subdomains",
-    "allow_wildcard_certificates",
-    "basic_constraints_valid_for_non_ca",
-    "client_flag",
-    "enforce_hostnames",
-    "require_cn",
-    "server_flag",
-];
-const DOMAINS: [&str; 12] = [
-    "example.com",
-    "*.example.com",
-    "a*.example.com",
-    "*b.example.com",
-    "*.*.foo",
-    "foo",
-    "*.foo",
-    "localhost",
-    "a.b.example.com",
-    "EXAMPLE.com",
-    "example.com.",
-    "*",
-];
-const BASES: [&str; 11] = [
-    "example.com",
-    "foo",
-    "bar.foo",
-    "b.example.com",
-    "a.b.example.com",
-    "localhost",
-    "localdomain",
-    "localhost.localdomain",
-    "other.org",
-    "example.com.evil.org",
-    "badexample.com",
-];
-const PREFIXES: [&str; 13] = [
-    "", "", "", "a.", "b.", "www.", "*.", "*.a.", "a*.", "*b.", "x*y.", "a.b.c.", "**.",
-];
-const ODD_NAMES: [&str; 12] = [
-    "*",
-    "-a.example.com",
-    "a-.example.com",
-    "a..example.com",
-    ".example.com",
-    "example.com.",
-    "a_b.example.com",
-    "1.2.3.4",
-    "xn--bcher-kva.example.com",
-    "user@",
-    "@example.com",
-    "www.*.example.com",
-];
-const URI_PATTERNS: [&str; 5] = [
-    "*",
-    "spiffe://*",
-    "spiffe://td/ns/*",
-    "spiffe://td/ns/a",
-    "https://example.com/*",
-];
-const URIS: [&str; 6] = [
-    "spiffe://td/ns/a",
-    "spiffe://td/ns/b/sa/c",
-    "spiffe://other/ns/a",
-    "https://example.com/x?y=z",
-    "urn:uuid:0cd8cea9-5781-86a5-03d6-736a57348dd0",
-    "spiffe://td/ns/A",
-];
-const NETWORKS: [&str; 4] = ["10.0.0.0/8", "192.168.1.0/24", "fd00::/8", "0.0.0.0/0"];
-const ADDRESSES: [&str; 7] = [
-    "10.1.2.3",
-    "192.168.1.1",
-    "192.168.2.1",
-    "fd00::1",
-    "::1",
-    "::ffff:10.0.0.1",
-    "300.1.1.1",
-];
-const OTHER_PATTERNS: [&str; 3] = [
-    "*",
-    "1.3.6.1.4.1.311.20.2.3;UTF8:*@example.com",
-    "1.2.3.4;UTF8:*",
-];
-const OTHERS: [&str; 4] = [
-    "1.3.6.1.4.1.311.20.2.3;UTF8:a@example.com",
-    "1.2.3.4;UTF8:x",
-    "1.2.3.4;utf-8:y",
-    "1.2.3.5;UTF8:z",
-];
-const USER_PATTERNS: [&str; 3] = ["*", "a*", "bob"];
-const USERS: [&str; 3] = ["alice", "bob", "carol"];
-const SERIAL_PATTERNS: [&str; 3] = ["*", "a*", "12-34"];
-const SERIALS: [&str; 3] = ["abc", "12-34", "x"];
-const VALIDATIONS: [&str; 3] = ["email", "hostname", "disabled"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_gives_the_same_round_again() {
-        let round = |seed| {
-            let mut random = Random(seed);
-            (role(&mut random), request(&mut random))
-        };
-        assert_eq!(round(7), round(7));
-        assert_ne!(round(7), round(8));
-    }
 }

@@ -29,6 +29,14 @@ impl Tally {
         }
     }
 
+    /// Of a suite that could not be run.
+    pub(crate) fn broken(suite: &impl ToString) -> Self {
+        Self {
+            failed: 1,
+            ..Self::new(&suite.to_string())
+        }
+    }
+
     pub(crate) fn skip(&mut self, count: usize, reason: &str) {
         self.skipped += count;
         if !self.reasons.iter().any(|known| known == reason) {

@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 6] = [
+pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         name: "python",
         about: "hvac over all that is served; cryptography reads and verifies all that is issued",
@@ -50,6 +50,11 @@ pub(crate) const PROGRAMS: [Program; 6] = [
         name: "envoy",
         about: "two workloads behind two Envoys, certificates over HTTP and gRPC: mutual TLS, refusals, rotation under traffic",
         on_demand: false,
+    },
+    Program {
+        name: "kubernetes",
+        about: "etcd, kube-apiserver and cert-manager: the article's resources, what Signet keeps in a cluster, token reviews",
+        on_demand: true,
     },
 ];
 

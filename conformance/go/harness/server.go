@@ -59,11 +59,17 @@ func Start(more string) (*Server, error) {
 	}
 	server := &Server{folder: folder}
 	if err := server.start(program, more); err != nil {
-		log, _ := os.ReadFile(filepath.Join(folder, "log"))
+		log := server.Log()
 		server.Stop()
 		return nil, fmt.Errorf("%w\n%s", err, log)
 	}
 	return server, nil
+}
+
+// Log is what the process has written.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+	return string(text)
 }
 
 // Stop ends the process.
