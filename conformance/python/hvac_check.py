@@ -1,41 +1,10 @@
-"""Drives a server through hvac; prints one line a check: `ok`, `FAILED` or `skipped`."""
+"""hvac's system backend, tokens, AppRole and PKI; prints one line a check."""
 
-import os
-import pathlib
-import sys
 import time
-import traceback
 
-import hvac
 from hvac import exceptions as errors
 
-MATERIAL = pathlib.Path(os.environ.get("CONFORMANCE_MATERIAL", pathlib.Path(__file__).parent.parent / "cases/material"))
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-def client(token=None):
-    made = hvac.Client(url=os.environ["VAULT_ADDR"])
-    made.token = os.environ["VAULT_TOKEN"] if token is None else token
-    return made
-
-
-def raises(kind, call, *arguments, text=None, **named):
-    try:
-        answer = call(*arguments, **named)
-    except kind as error:
-        assert text is None or text in str(error), f"{text!r} is not in {error}"
-        return
-    raise AssertionError(f"no {kind} but {answer!r}")
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
-
+from checks import MATERIAL, check, client, equal, raises, run
 
 # The system backend.
 
@@ -317,9 +286,7 @@ def approle(c):
     equal(api.list_roles(mount_point="machines")["data"]["keys"], ["r"])
     equal(api.read_role("r", mount_point="machines")["data"]["token_type"], "default")
     role_id = api.read_role_id("r", mount_point="machines")["data"]["role_id"]
-    made = api.generate_secret_id(
-        "r", metadata={"a": "b"}, cidr_list=["127.0.0.1/32"], mount_point="machines"
-    )["data"]
+    made = api.generate_secret_id("r", metadata={"a": "b"}, cidr_list=["127.0.0.1/32"], mount_point="machines")["data"]
     found = api.read_secret_id("r", made["secret_id"], mount_point="machines")["data"]
     equal((found["cidr_list"], found["metadata"]), (["127.0.0.1/32"], {"a": "b"}))
     found = api.read_secret_id_accessor("r", made["secret_id_accessor"], mount_point="machines")["data"]
@@ -417,8 +384,10 @@ def pki_issuing(c):
         issued = api.generate_certificate("r", "a.example.com", {"key_type": "ec"}, mount)["data"]
         assert issued["private_key"].startswith("-----BEGIN")
         assert api.revoke_certificate(issued["serial_number"], mount)["data"]["revocation_time"] > 0
-        raises(errors.InvalidRequest, api.sign_certificate, "nope", request, "x", mount_point=mount, text="unknown role")
-        equal(api.tidy(mount_point=mount).status_code if hasattr(api.tidy(mount_point=mount), "status_code") else 202, 202)
+        raises(
+            errors.InvalidRequest, api.sign_certificate, "nope", request, "x", mount_point=mount, text="unknown role"
+        )
+        equal(api.tidy(mount_point=mount).status_code, 202)
         equal(api.delete_role("r", mount).status_code, 204)
 
 
@@ -449,19 +418,4 @@ def pki_issuers(c):
         api.delete_root(mount)
 
 
-def main():
-    failed = False
-    for function in CHECKS:
-        name = function.__name__.replace("_", " ")
-        try:
-            reason = function(client())
-            print(f"skipped {name}: {reason}" if reason else f"ok {name}")
-        except Exception as error:  # pylint: disable=broad-except
-            failed = True
-            line = traceback.extract_tb(error.__traceback__)
-            place = next(frame for frame in reversed(line) if frame.filename == __file__)
-            print(f"FAILED {name}, line {place.lineno}: {type(error).__name__}: {error}".replace("\n", " "))
-    sys.exit(failed)
-
-
-main()
+run()

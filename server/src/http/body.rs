@@ -1,6 +1,7 @@
 //! Bodies: bounded in size and shape before they cost anything, then JSON or a form.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -53,6 +54,32 @@ where
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// What is read of a body that nobody wants, in bytes and in time.
+const DISCARDED_BYTES: u64 = 64 * 1024;
+const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Takes what is left of a short body off the connection. Otherwise the connection is closed behind
+/// the answer, and clients that send a body with `GET`, or follow a redirect, run into that.
+pub(super) async fn discard<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
+    if body.is_end_stream() || body.size_hint().lower() > DISCARDED_BYTES {
+        return;
+    }
+    let read = async {
+        let mut left = DISCARDED_BYTES;
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+    };
+    // Who is too slow finds the connection closed.
+    let _ = tokio::time::timeout(DISCARDED_WITHIN, read).await;
 }
 
 fn too_large() -> Refused {

@@ -8,6 +8,7 @@ mod request;
 mod response;
 mod serve;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,7 +69,10 @@ impl Edge {
         let is_head = parts.method == Method::HEAD;
         let namespace = parts.headers.get(NAMESPACE).cloned();
         let work = async {
-            let call = match request::read(&policy, &self.node, peer, &parts, body).await {
+            let mut body = pin!(body);
+            let read = request::read(&policy, &self.node, peer, &parts, body.as_mut()).await;
+            body::discard(body).await;
+            let call = match read {
                 Ok(call) => call,
                 Err(refused) => return refused.into_response(),
             };

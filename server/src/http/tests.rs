@@ -477,3 +477,52 @@ async fn pages_of_other_origins_call_only_when_they_are_allowed_to() {
     );
     assert_eq!(edge.ask("GET", "/v1/sys/health", &[], "").await.status, 200);
 }
+
+/// A body in pieces, which counts those that were taken.
+struct Pieces {
+    left: Vec<&'static str>,
+    taken: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        let piece = self.left.pop();
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        std::task::Poll::Ready(piece.map(|piece| Ok(hyper::body::Frame::data(piece.into()))))
+    }
+}
+
+#[tokio::test]
+async fn a_short_body_is_read_even_where_nobody_wants_it() {
+    let edge = edge().await;
+    for (method, target, status) in [
+        ("GET", "/v1/cubbyhole/none", 404),
+        ("LIST", "/v1/cubbyhole/none", 404),
+        ("DELETE", "/v1/cubbyhole/none", 204),
+        ("POST", "/v1//cubbyhole/a", 307),
+        ("TRACE", "/v1/cubbyhole/a", 405),
+        ("PATCH", "/v1/cubbyhole/a", 400),
+    ] {
+        let taken = Arc::default();
+        let left = vec!["}", "1", "{\"a\":"];
+        let pieces = Pieces {
+            left,
+            taken: Arc::clone(&taken),
+        };
+        let request = Request::builder().method(method).uri(target);
+        let request = request.header("x-vault-token", "root").body(pieces);
+        let peer = Peer {
+            address: "10.0.0.9:4".parse().unwrap(),
+            certificates: Arc::new([]),
+        };
+        let response = edge.answer(request.unwrap(), peer).await;
+        assert_eq!(response.status().as_u16(), status, "{method} {target}");
+        assert_eq!(taken.load(Ordering::SeqCst), 4, "{method} {target}");
+    }
+}
