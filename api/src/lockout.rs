@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::time::Timestamp;
 
 /// What the operator sets for all mounts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LockoutSettings {
     /// Nobody is locked out, whatever the mounts say.
     pub disabled: bool,

@@ -62,6 +62,14 @@ impl Permit {
         }
     }
 
+    /// For the certificate of the listener that serves the mesh, whose names the operator's file says.
+    pub(crate) fn for_serving_certificate() -> Self {
+        Self {
+            granting_policies: Vec::new(),
+            creates: false,
+        }
+    }
+
     #[must_use]
     pub fn granting_policies(&self) -> &[String] {
         &self.granting_policies

@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use crate::call::Peer;
 use crate::mount::Mount;
 use crate::node::{Core, Node};
+use crate::permit::Permit;
 use crate::request::Request;
 use crate::secrets::pki::Pki;
 use crate::secrets::pki::workload::{IssuedWorkload, Ready, WorkloadError, WorkloadOrder};
@@ -141,9 +142,10 @@ impl Mesh {
             }
         };
         let request = audit::with_caller(&context, request, &caller);
-        audit::accepted(&context, &request, &caller).await?;
+        let permit = Permit::for_workload(&caller);
+        audit::accepted(&context, &request, &permit).await?;
         let issued = self.issue(&context, &authority, &caller, &call).await;
-        audit::answered(&context, &request, &caller, issued.as_ref()).await?;
+        audit::answered(&context, &request, &permit, issued.as_ref()).await?;
         let issued = issued?;
         tracing::debug!(
             identity = %caller.identity,

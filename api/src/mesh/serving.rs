@@ -2,9 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::Mesh;
 use super::error::MeshError;
 use super::settings::ServingSettings;
+use super::{Mesh, audit};
+use crate::permit::Permit;
 use crate::time::Timestamp;
 
 /// What a serving certificate was made from; another one is due when this changes.
@@ -53,10 +54,16 @@ impl Mesh {
         let mount = context.mount();
         let authority = context.authority(mount.as_deref()).await?;
         let ServingSettings { names, ttl_secs } = &context.settings.serving;
+        let request = audit::serving_request(self, &context, mount.as_ref())?;
+        let permit = Permit::for_serving_certificate();
+        audit::accepted(&context, &request, &permit).await?;
         let pair = authority
             .pki
             .issue_serving(&authority.ready, names, *ttl_secs, context.now)
-            .await?;
+            .await
+            .map_err(MeshError::from);
+        audit::answered(&context, &request, &permit, pair.as_ref()).await?;
+        let pair = pair?;
         let (begin, end) = (pair.validity.not_before.0, pair.validity.not_after.0);
         let life = end.saturating_sub(begin);
         tracing::info!(

@@ -9,13 +9,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -175,9 +171,8 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TransportError>
         tls_client::builder().map_err(|error| TransportError::Setup(error.to_string()))?;
     let builder = if settings.skip_verify {
         let provider = Arc::clone(builder.crypto_provider());
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAnyone { provider }))
+        let anyone = tls_client::verifier(provider, |_, _, _| Ok(()));
+        builder.dangerous().with_custom_certificate_verifier(anyone)
     } else {
         builder.with_root_certificates(roots(settings)?)
     };
@@ -260,51 +255,6 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
         io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
         _ => error.to_string(),
-    }
-}
-
-/// `-tls-skip-verify`: any certificate will do, signatures of the handshake are still checked.
-#[derive(Debug)]
-struct AcceptAnyone {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AcceptAnyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
 

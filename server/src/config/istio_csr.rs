@@ -64,13 +64,29 @@ pub(crate) enum Keys {
 }
 
 /// Empty texts and paths mean the cluster that this server runs in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kubernetes {
     pub(crate) cluster_id: String,
     pub(crate) host: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) audiences: Vec<String>,
+}
+
+impl IstioCsr {
+    /// The clusters whose pods are to be watched: none where no node's proxy may ask for them.
+    pub(crate) fn clusters_with_proxies(&self) -> Vec<&Kubernetes> {
+        if self.trusted_node_accounts.is_empty() {
+            return Vec::new();
+        }
+        let clusters = self.tokens.iter();
+        clusters
+            .filter_map(|authenticator| match authenticator {
+                TokenAuthenticator::Kubernetes(cluster) => Some(cluster),
+                TokenAuthenticator::Jwks(_) => None,
+            })
+            .collect()
+    }
 }
 
 pub(super) fn read(mut section: Section, report: &mut Report) -> Option<IstioCsr> {

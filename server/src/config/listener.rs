@@ -229,6 +229,7 @@ fn connection_limits(section: &mut Section, report: &mut Report) -> ConnectionLi
         header_read: duration("http_read_header_timeout", defaults.header_read),
         idle: duration("http_idle_timeout", defaults.idle),
         write_stall: duration("http_write_timeout", defaults.write_stall),
+        idle_bytes: defaults.idle_bytes,
     }
 }
 

@@ -1,9 +1,12 @@
 //! Connections: accepted, bounded, one TLS handshake each, and drained at the end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,20 +16,21 @@ use hyper::server::conn::http2;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::server::Acceptor;
 use signet_api::call::Peer;
 use signet_api::mesh::Mesh;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 
 use super::gate::{Gate, Place};
-use crate::http::{Activity, ConnectionLimits, Watched};
+use crate::http::{Activity, ConnectionLimits, Watched, canonical, converse, peer};
 
 /// What every connection needs.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub(super) struct Door {
 pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Receiver<bool>) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let reserve = Gate::new(RESERVED_CONNECTIONS);
+    // They do not queue behind all the others.
+    let reserved_handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let stopping = stop.clone();
     let mut conversations = JoinSet::new();
     loop {
@@ -69,15 +75,18 @@ pub(super) async fn serve(socket: TcpListener, door: Door, mut stop: watch::Rece
             (place, true)
         };
         let _ = stream.set_nodelay(true);
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let conversation = Conversation {
             door: door.clone(),
-            handshakes: handshakes.clone(),
+            handshakes: if is_reserve {
+                reserved_handshakes.clone()
+            } else {
+                handshakes.clone()
+            },
             stop: stopping.clone(),
             is_reserve,
             _place: place,
         };
-        conversations.spawn(conversation.run(stream, address));
+        conversations.spawn(conversation.run(stream, canonical(address)));
     }
     while conversations.join_next().await.is_some() {}
 }
@@ -97,16 +106,8 @@ impl Conversation {
         let Some(stream) = self.shake_hands(stream, address).await else {
             return self.door.mesh.node().metrics.mesh.handshake_failed();
         };
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificates = certificates
-            .iter()
-            .map(|certificate| certificate.to_vec())
-            .collect();
-        let peer = Peer {
-            address,
-            certificates,
-        };
-        self.converse(stream, peer).await;
+        let peer = peer(&stream, address);
+        self.serve(stream, peer).await;
     }
 
     async fn shake_hands(
@@ -114,27 +115,44 @@ impl Conversation {
         stream: TcpStream,
         address: SocketAddr,
     ) -> Option<TlsStream<TcpStream>> {
-        // That others are many is no fault of this client: its own time begins with its turn.
-        let turn = timeout(TURN_LIMIT, self.handshakes.acquire()).await;
-        let _turn = turn.ok()?.ok()?;
-        let acceptor = TlsAcceptor::from(self.door.tls.load_full());
-        match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream))
-            .await
-            .ok()?
-        {
-            Ok(stream) => Some(stream),
-            Err(error) => {
-                tracing::debug!(%address, %error, "TLS handshake failed");
-                None
-            }
+        let shaken = match timeout(HANDSHAKE_LIMIT, self.greeted(stream)).await {
+            Ok(Ok(greeting)) => self.answer(greeting).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        shaken
+            .inspect_err(|error| tracing::debug!(%address, %error, "TLS handshake failed"))
+            .ok()
+    }
+
+    /// Waits for the client's first message: who says nothing takes nobody's turn.
+    async fn greeted(&self, stream: TcpStream) -> io::Result<StartHandshake<TcpStream>> {
+        LazyConfigAcceptor::new(Acceptor::default(), stream).await
+    }
+
+    async fn answer(
+        &self,
+        greeting: StartHandshake<TcpStream>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        // That others are many is no fault of this client: its own time goes on after its turn.
+        let turn = timeout(TURN_LIMIT, self.handshakes.acquire()).await?;
+        // Behind those connections that have something to do by now.
+        tokio::task::yield_now().await;
+        let mut shaking = pin!(greeting.into_stream(self.door.tls.load_full()));
+        // All that costs is in the first step; to wait for the client costs nothing.
+        let first = poll_fn(|cx| Poll::Ready(shaking.as_mut().poll(cx))).await;
+        drop(turn);
+        match first {
+            Poll::Ready(shaken) => shaken,
+            Poll::Pending => timeout(HANDSHAKE_LIMIT, shaking).await?,
         }
     }
 
-    async fn converse(self, stream: TlsStream<TcpStream>, peer: Peer) {
+    async fn serve(self, stream: TlsStream<TcpStream>, peer: Peer) {
         let is_reserve = self.is_reserve;
         let limits = if is_reserve { RESERVE_LIMITS } else { LIMITS };
         let activity = Activity::new(Instant::now());
-        let stream = Watched::new(stream, activity.clone(), limits.write_stall);
+        let stream = Watched::new(stream, activity.clone(), limits);
         let routes = TowerToHyperService::new(self.door.routes.clone());
         let service = {
             let activity = activity.clone();
@@ -158,35 +176,8 @@ impl Conversation {
                 }
             })
         };
-        let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
-        let mut checks = tokio::time::interval(limits.check_interval());
-        let mut stop = self.stop.clone();
-        let (mut closing, mut stopping) = (false, false);
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return;
-                }
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                _ = checks.tick() => {
-                    if !activity.is_overdue(Instant::now(), &limits) {
-                        continue;
-                    }
-                    // Once politely; who does not take it is dropped at the next check.
-                    if closing {
-                        return;
-                    }
-                    closing = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-        }
+        let connection = builder().serve_connection(TokioIo::new(stream), service);
+        converse(connection, &activity, &limits, self.stop).await;
     }
 }
 
@@ -219,11 +210,12 @@ fn builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Waiting ones are counted as connections.
-const MAX_HANDSHAKES: usize = 512;
+/// Handshakes that are computed: few, so that whoever has shaken hands waits behind few of them. More wait as
+/// connections.
+const MAX_HANDSHAKES: usize = 16;
 /// How long a client waits for its turn.
 const TURN_LIMIT: Duration = Duration::from_mins(1);
-/// From the turn to the last byte.
+/// Up to the client's first message, and from the turn to its last one.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Agents wait for an answer without end, so the end has to come from here.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
@@ -242,4 +234,5 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header_read: Duration::from_secs(30),
     idle: Duration::from_mins(5),
     write_stall: Duration::from_secs(30),
+    idle_bytes: 1024 * 1024,
 };

@@ -17,13 +17,15 @@ use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use signet_api::mesh::Mesh;
 use signet_api::node::Node;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{Bind, ConfigError, IstioCsr};
+use crate::config::{Bind, ConfigError, IstioCsr, Kubernetes};
+use crate::kubernetes;
 use certificate::ServingKey;
 use connections::Door;
 use gate::Gate;
@@ -36,6 +38,8 @@ pub(crate) enum GrpcError {
     Config(#[from] ConfigError),
     #[error("making the first certificate of the mesh's listener: {0}")]
     FirstCertificate(String),
+    #[error("watching the pods of a cluster")]
+    Kubernetes(#[from] kubernetes::ConnectError),
     #[error("TLS of the mesh's listener")]
     Tls(#[from] rustls::Error),
 }
@@ -44,7 +48,7 @@ pub(crate) enum GrpcError {
 #[derive(Debug)]
 pub(crate) struct MeshEdge {
     mesh: Arc<Mesh>,
-    pods: PodsOfClusters,
+    watched: Mutex<Watched>,
     bind: Bind,
     key: Arc<ServingKey>,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
@@ -52,18 +56,33 @@ pub(crate) struct MeshEdge {
     requests: Arc<Gate>,
 }
 
+/// The clusters whose pods are watched, as they were configured.
+#[derive(Debug, Default)]
+struct Watched {
+    clusters: Vec<Kubernetes>,
+    pods: PodsOfClusters,
+}
+
+impl Watched {
+    fn of(config: &IstioCsr) -> Result<Self, GrpcError> {
+        let clusters = config.clusters_with_proxies();
+        Ok(Self {
+            pods: kubernetes::pods_of_clusters(&clusters)?,
+            clusters: clusters.into_iter().cloned().collect(),
+        })
+    }
+}
+
 impl MeshEdge {
-    pub(crate) fn new(
-        node: Arc<Node>,
-        config: &IstioCsr,
-        pods: PodsOfClusters,
-    ) -> Result<Self, GrpcError> {
-        let settings = settings::build(config, &node, &pods)?;
+    /// To be called inside a runtime.
+    pub(crate) fn new(node: Arc<Node>, config: &IstioCsr) -> Result<Self, GrpcError> {
+        let watched = Watched::of(config)?;
+        let settings = settings::build(config, &node, &watched.pods)?;
         let key = Arc::new(ServingKey::self_signed()?);
         let tls = tls::server_config(key.clone(), config.client_certificates)?;
         Ok(Self {
             mesh: Mesh::new(node, settings),
-            pods,
+            watched: Mutex::new(watched),
             bind: config.bind.clone(),
             key,
             tls: Arc::new(ArcSwap::new(tls)),
@@ -105,14 +124,21 @@ impl MeshEdge {
         Ok(())
     }
 
-    /// Takes over what may change while the server runs; with a fault, nothing.
+    /// Takes over what may change while the server runs; with a fault, nothing. To be called inside a runtime.
     pub(crate) fn reload(&self, config: &IstioCsr) -> Result<(), GrpcError> {
         if config.bind != self.bind {
             let text = "moving the listener of istio_csr needs a restart".to_owned();
             return Err(ConfigError(vec![text]).into());
         }
-        let settings = settings::build(config, self.mesh.node(), &self.pods)?;
+        let mut watched = self.watched.lock();
+        let is_watched = watched.clusters.iter().eq(config.clusters_with_proxies());
+        let fresh = (!is_watched).then(|| Watched::of(config)).transpose()?;
+        let pods = &fresh.as_ref().unwrap_or(&watched).pods;
+        let settings = settings::build(config, self.mesh.node(), pods)?;
         let tls = tls::server_config(self.key.clone(), config.client_certificates)?;
+        if let Some(fresh) = fresh {
+            *watched = fresh;
+        }
         self.mesh.reload(settings);
         self.tls.store(tls);
         self.connections.resize(config.limits.connections);

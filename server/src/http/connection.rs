@@ -2,7 +2,8 @@
 //!
 //! A client that sends a byte now and then, or never reads its answers, costs a connection. Three
 //! clocks bound that: from the first byte of a request to the end of its headers, between requests,
-//! and while an answer waits to be taken.
+//! and while an answer waits to be taken. One that sends much and asks for nothing costs computation:
+//! what it may send between requests is bounded.
 
 use std::io;
 use std::pin::Pin;
@@ -16,12 +17,14 @@ use tokio::time::{Instant, Sleep, sleep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
-    /// From the first byte of a request to the end of its headers; HTTP/1 only.
+    /// From the first byte of a request to the end of its headers; with HTTP/2 of the first request only.
     pub(crate) header_read: Duration,
     /// Without a request.
     pub(crate) idle: Duration,
     /// With bytes to send that the client does not take.
     pub(crate) write_stall: Duration,
+    /// What may come without a request being complete or under way: its headers, and HTTP/2's own frames.
+    pub(crate) idle_bytes: usize,
 }
 
 impl Default for ConnectionLimits {
@@ -30,6 +33,8 @@ impl Default for ConnectionLimits {
             header_read: Duration::from_secs(30),
             idle: Duration::from_mins(5),
             write_stall: Duration::from_mins(5),
+            // More than what may be under way of a body that was refused.
+            idle_bytes: 4 * 1024 * 1024,
         }
     }
 }
@@ -51,6 +56,8 @@ pub(crate) struct Activity {
     /// 0: no headers are under way.
     headers_since: AtomicU64,
     is_http2: AtomicBool,
+    has_asked: AtomicBool,
+    idle_bytes: AtomicUsize,
 }
 
 impl Activity {
@@ -61,6 +68,8 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             headers_since: AtomicU64::new(0),
             is_http2: AtomicBool::new(false),
+            has_asked: AtomicBool::new(false),
+            idle_bytes: AtomicUsize::new(0),
         })
     }
 
@@ -68,6 +77,8 @@ impl Activity {
     pub(crate) fn request(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.headers_since.store(0, Ordering::SeqCst);
+        self.has_asked.store(true, Ordering::SeqCst);
+        self.idle_bytes.store(0, Ordering::SeqCst);
         RequestGuard(self.clone())
     }
 
@@ -79,15 +90,17 @@ impl Activity {
         let now = self.millis(now);
         let since = |start: u64| Duration::from_millis(now.saturating_sub(start));
         let headers = self.headers_since.load(Ordering::SeqCst);
-        let slow_headers = headers > 0
-            && !self.is_http2.load(Ordering::SeqCst)
-            && since(headers) >= limits.header_read;
+        // Later in HTTP/2 what comes between requests may be pings.
+        let is_waiting =
+            !self.is_http2.load(Ordering::SeqCst) || !self.has_asked.load(Ordering::SeqCst);
+        let slow_headers = headers > 0 && is_waiting && since(headers) >= limits.header_read;
         slow_headers || since(self.idle_since.load(Ordering::SeqCst)) >= limits.idle
     }
 
-    fn received(&self, bytes: &[u8], now: Instant) {
+    /// How much has come since the last request.
+    fn received(&self, bytes: &[u8], now: Instant) -> usize {
         if self.requests.load(Ordering::SeqCst) > 0 {
-            return;
+            return 0;
         }
         let millis = self.millis(now).max(1);
         let first = self
@@ -97,6 +110,8 @@ impl Activity {
         if first && bytes.starts_with(HTTP2_PREFACE) {
             self.is_http2.store(true, Ordering::SeqCst);
         }
+        let before = self.idle_bytes.fetch_add(bytes.len(), Ordering::SeqCst);
+        before.saturating_add(bytes.len())
     }
 
     fn millis(&self, now: Instant) -> u64 {
@@ -119,21 +134,22 @@ impl Drop for RequestGuard {
     }
 }
 
-/// A stream that keeps [`Activity`] up to date and fails when nobody takes what is written.
+/// A stream that keeps [`Activity`] up to date, and fails when nobody takes what is written or too much comes
+/// that is no request.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    write_stall: Duration,
+    limits: ConnectionLimits,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(stream: S, activity: Arc<Activity>, write_stall: Duration) -> Self {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>, limits: ConnectionLimits) -> Self {
         Self {
             stream,
             activity,
-            write_stall,
+            limits,
             stalled: None,
         }
     }
@@ -147,7 +163,7 @@ impl<S> Watched<S> {
             self.stalled = None;
             return poll;
         }
-        let stall = self.write_stall;
+        let stall = self.limits.write_stall;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -163,8 +179,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let new = buf.filled().get(before..).unwrap_or_default();
-        if !new.is_empty() {
-            self.activity.received(new, Instant::now());
+        if !new.is_empty() && self.activity.received(new, Instant::now()) > self.limits.idle_bytes {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -217,6 +233,7 @@ mod tests {
             header_read: 30 * SECOND,
             idle: 300 * SECOND,
             write_stall: 300 * SECOND,
+            idle_bytes: 100,
         };
         let activity = Activity::new(start);
         assert!(!activity.is_overdue(start + 299 * SECOND, &limits));
@@ -235,8 +252,35 @@ mod tests {
         let start = Instant::now();
         let limits = ConnectionLimits::default();
         let activity = Activity::new(start);
-        activity.received(b"PRI * HTTP/2.0\r\n", start + SECOND);
+        activity.received(HTTP2_PREFACE, start + SECOND);
+        assert!(!activity.is_overdue(start + 30 * SECOND, &limits));
+        assert!(activity.is_overdue(start + 31 * SECOND, &limits));
+        drop(activity.request());
+        activity.received(b"ping", start + SECOND);
         assert!(!activity.is_overdue(start + 60 * SECOND, &limits));
-        assert!(activity.is_overdue(start + 300 * SECOND, &limits));
+        assert!(activity.is_overdue(start + 301 * SECOND, &limits));
+    }
+
+    #[tokio::test]
+    async fn much_that_is_no_request_ends_the_connection() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let limits = ConnectionLimits {
+            idle_bytes: 100,
+            ..ConnectionLimits::default()
+        };
+        let activity = Activity::new(Instant::now());
+        let (mut client, server) = tokio::io::duplex(1000);
+        let mut server = Watched::new(server, activity.clone(), limits);
+        let mut buffer = [0; 60];
+        let guard = activity.request();
+        client.write_all(&[0; 180]).await.unwrap();
+        for _ in 0..3 {
+            server.read_exact(&mut buffer).await.unwrap();
+        }
+        drop(guard);
+        client.write_all(&[0; 120]).await.unwrap();
+        server.read_exact(&mut buffer).await.unwrap();
+        let error = server.read_exact(&mut buffer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod conversation;
 mod cors;
 mod policy;
 mod request;
@@ -22,6 +23,7 @@ use signet_api::node::Node;
 use tracing::Instrument as _;
 
 pub(crate) use connection::{Activity, ConnectionLimits, Watched};
+pub(crate) use conversation::{canonical, converse, peer};
 pub(crate) use policy::{
     CustomHeaders, ForwardedFor, Limits, MetricsAccess, Policy, Restrictions, StatusSelector,
 };

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Edge;
 use super::connection::{Activity, ConnectionLimits, Watched};
+use super::conversation::{canonical, converse, peer};
 
 /// What clients connect to.
 #[derive(Debug)]
@@ -132,10 +132,8 @@ async fn accept(
     let stream = match socket {
         Socket::Tcp(listener) | Socket::Tls(listener, _) => {
             let (stream, address) = listener.accept().await?;
-            // A socket for both families shows IPv4 clients as mapped addresses.
-            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
             let _ = stream.set_nodelay(true);
-            Stream::Tcp(stream, address)
+            Stream::Tcp(stream, canonical(address))
         }
         Socket::Unix(listener) => Stream::Unix(listener.accept().await?.0),
     };
@@ -185,19 +183,8 @@ impl Conversation {
                 return;
             }
         };
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificates = certificates
-            .iter()
-            .map(|certificate| certificate.to_vec())
-            .collect();
-        self.run(
-            stream,
-            Peer {
-                address,
-                certificates,
-            },
-        )
-        .await;
+        let peer = peer(&stream, address);
+        self.run(stream, peer).await;
     }
 
     async fn run<S>(self, stream: S, peer: Peer)
@@ -208,11 +195,11 @@ impl Conversation {
             builder,
             edge,
             limits,
-            mut stop,
+            stop,
             _place,
         } = self;
         let activity = Activity::new(Instant::now());
-        let stream = Watched::new(stream, activity.clone(), limits.write_stall);
+        let stream = Watched::new(stream, activity.clone(), limits);
         let service = {
             let activity = activity.clone();
             service_fn(move |request: hyper::Request<Incoming>| {
@@ -225,33 +212,7 @@ impl Conversation {
                 }
             })
         };
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut checks = tokio::time::interval(limits.check_interval());
-        let (mut closing, mut stopping) = (false, false);
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    return;
-                }
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                _ = checks.tick() => {
-                    if !activity.is_overdue(Instant::now(), &limits) {
-                        continue;
-                    }
-                    // Once politely; who does not take it is dropped at the next check.
-                    if closing {
-                        return;
-                    }
-                    closing = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
-        }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        converse(connection, &activity, &limits, stop).await;
     }
 }

@@ -1,10 +1,16 @@
 //! The way to the API server.
 
-use hyper::Uri;
+use std::path::Path;
+
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::uri::InvalidUri;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use hyper::{Request, Uri};
+use kube::client::{Body, ClientBuilder};
+use kube::config::{AuthInfo, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use signet_api::kubernetes::base_url;
+use tower::util::MapRequestLayer;
+use zeroize::Zeroizing;
 
 use crate::config::{Kubernetes, KubernetesSettings};
 
@@ -52,10 +58,34 @@ pub(super) fn client_of_cluster(cluster: &Kubernetes) -> Result<Client, ConnectE
         config.root_cert = None;
         config.root_cert_file = Some(path.clone());
     }
-    if let Some(path) = &cluster.token_file {
-        config.auth_info.token_file = Some(path.display().to_string());
+    let Some(path) = cluster.token_file.clone() else {
+        return Ok(Client::try_from(config)?);
+    };
+    config.auth_info = AuthInfo::default();
+    let with_token = MapRequestLayer::new(move |request| authorized(request, &path));
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&with_token)
+        .build())
+}
+
+/// The client itself would send the end of a line that is behind the token in its file.
+fn authorized(mut request: Request<Body>, token_file: &Path) -> Request<Body> {
+    match bearer(token_file) {
+        Ok(bearer) => drop(request.headers_mut().insert(AUTHORIZATION, bearer)),
+        Err(reason) => {
+            tracing::error!(path = %token_file.display(), reason, "no token for the API server");
+        }
     }
-    Ok(Client::try_from(config)?)
+    request
+}
+
+fn bearer(token_file: &Path) -> Result<HeaderValue, String> {
+    let token = std::fs::read_to_string(token_file).map_err(|error| error.to_string())?;
+    let token = Zeroizing::new(token);
+    let header = Zeroizing::new(format!("Bearer {}", token.trim()));
+    let mut header = HeaderValue::from_str(&header).map_err(|error| error.to_string())?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";

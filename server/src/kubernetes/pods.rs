@@ -14,22 +14,16 @@ use parking_lot::RwLock;
 use signet_api::mesh::{CallerPod, NodePods, NodePodsError, ServiceAccount};
 
 use super::connect::{self, ConnectError};
-use crate::config::{IstioCsr, TokenAuthenticator};
+use crate::config::Kubernetes;
 use crate::grpc::PodsOfClusters;
 use crate::server::error_chain;
 
-/// Watches the pods of the clusters whose node proxies may ask on behalf of others; of no cluster where no account is
-/// trusted to. To be called inside a runtime.
-pub(crate) fn of_clusters(istio_csr: &IstioCsr) -> Result<PodsOfClusters, ConnectError> {
+/// Watches the pods of these clusters. To be called inside a runtime.
+pub(crate) fn of_clusters(clusters: &[&Kubernetes]) -> Result<PodsOfClusters, ConnectError> {
     let mut pods = PodsOfClusters::new();
-    if istio_csr.trusted_node_accounts.is_empty() {
-        return Ok(pods);
-    }
-    for authenticator in &istio_csr.tokens {
-        if let TokenAuthenticator::Kubernetes(cluster) = authenticator {
-            let index = PodIndex::watch(connect::client_of_cluster(cluster)?);
-            pods.insert(cluster.cluster_id.clone(), index);
-        }
+    for cluster in clusters {
+        let index = PodIndex::watch(connect::client_of_cluster(cluster)?);
+        pods.insert(cluster.cluster_id.clone(), index);
     }
     Ok(pods)
 }

@@ -54,8 +54,6 @@ pub(crate) enum Error {
     DevTls(#[from] dev_tls::DevTlsError),
     #[error(transparent)]
     Grpc(#[from] GrpcError),
-    #[error("watching the pods of a cluster")]
-    Kubernetes(#[from] kubernetes::ConnectError),
     #[error("the listener of the mesh")]
     MeshSocket(#[source] io::Error),
     #[error("starting the threads of the server")]
@@ -108,7 +106,7 @@ pub(crate) async fn run(args: &ServerArgs, environment: &Environment) -> Result<
     let node = node::build(&settings)?;
     let mesh = match &settings.declared.istio_csr {
         Some(config) => Some((
-            MeshEdge::new(node.clone(), config, kubernetes::pods_of_clusters(config)?)?,
+            MeshEdge::new(node.clone(), config)?,
             bind(&config.bind).await?,
         )),
         None => None,

@@ -1,5 +1,6 @@
 //! SIGHUP: what can change while the server runs.
 
+use signet_api::mount::SystemTtl;
 use signet_api::node::Node;
 
 use super::logging::LogHandle;
@@ -59,12 +60,56 @@ pub(super) async fn reload(
             _ => tracing::error!("turning TLS on or off needs a restart"),
         }
     }
-    if settings.declared.kubernetes != new.declared.kubernetes {
-        tracing::error!("changing the kubernetes block needs a restart");
+    for what in changed_in_vain(settings, &new) {
+        tracing::error!("changing {what} needs a restart");
     }
     reload_mesh(server, &new);
     settings.listeners = new.listeners;
     tracing::info!("configuration reloaded");
+}
+
+/// What is read at the start only.
+fn changed_in_vain(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let lease_times = |settings: &Settings| {
+        let SystemTtl {
+            default_secs,
+            max_secs,
+        } = settings.system_ttl;
+        (default_secs, max_secs)
+    };
+    // By their names: what is secret is not compared.
+    let seal_keys = |settings: &Settings| {
+        let seal = settings.seal.as_ref()?;
+        let previous = seal.previous.as_ref().map(|key| key.id.clone());
+        Some((seal.current.id.clone(), previous))
+    };
+    let changes = [
+        ("api_addr", old.api_addr != new.api_addr),
+        ("cluster_name", old.cluster_name != new.cluster_name),
+        (
+            "default_lease_ttl and max_lease_ttl",
+            lease_times(old) != lease_times(new),
+        ),
+        ("log_file", old.log.file != new.log.file),
+        ("log_format", old.log.format != new.log.format),
+        ("pid_file", old.pid_file != new.pid_file),
+        ("rsa_keys_ahead", old.rsa_keys_ahead != new.rsa_keys_ahead),
+        ("the audit blocks", old.declared.audit != new.declared.audit),
+        (
+            "the kubernetes block",
+            old.declared.kubernetes != new.declared.kubernetes,
+        ),
+        ("the seal block", seal_keys(old) != seal_keys(new)),
+        ("the storage block", old.storage != new.storage),
+        (
+            "the user_lockout blocks",
+            old.user_lockout != new.user_lockout,
+        ),
+    ];
+    let changes = changes.into_iter();
+    changes
+        .filter_map(|(what, is_changed)| is_changed.then_some(what))
+        .collect()
 }
 
 fn reload_mesh(server: &Running, new: &Settings) {

@@ -17,6 +17,7 @@ use signet_proto::istio::istio_certificate_service_client::IstioCertificateServi
 use signet_proto::{Kind, Struct};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -26,6 +27,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::fixture::{ISTIOD, Mesh};
 
 /// Whom it trusts, how it speaks TLS, and what pair it holds.
+#[derive(Clone)]
 pub(crate) struct Agent {
     address: SocketAddr,
     tls: ClientConfig,
@@ -89,22 +91,25 @@ impl Agent {
     }
 
     pub(crate) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
-        let connector = TlsConnector::from(Arc::new(self.tls.clone()));
-        let (address, seen) = (self.address, self.seen.clone());
+        let agent = Arc::new(self.clone());
         let connect = move |_| {
-            let (connector, seen) = (connector.clone(), seen.clone());
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                let name = ServerName::try_from(ISTIOD).unwrap();
-                let stream = connector.connect(name, stream).await?;
-                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                *seen.lock().unwrap() = shown.first().map(|shown| shown.to_vec());
-                Ok::<_, std::io::Error>(TokioIo::new(stream))
-            }
+            let agent = agent.clone();
+            async move { agent.stream().await.map(TokioIo::new) }
         };
         Endpoint::from_static("http://mesh")
             .connect_with_connector(tower::service_fn(connect))
             .await
+    }
+
+    /// A connection without HTTP.
+    pub(crate) async fn stream(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from(ISTIOD).unwrap();
+        let connector = TlsConnector::from(Arc::new(self.tls.clone()));
+        let stream = connector.connect(name, stream).await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        *self.seen.lock().unwrap() = shown.first().map(|shown| shown.to_vec());
+        Ok(stream)
     }
 
     /// One call on a connection of its own.
@@ -260,11 +265,11 @@ impl rustls::client::danger::ServerCertVerifier for Anybody {
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &rustls::DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+        Err(rustls::Error::General("TLS 1.3 is spoken".into()))
     }
 
     fn verify_tls13_signature(

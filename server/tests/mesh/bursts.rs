@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::agent::{Agent, Ask, call, code, health, p256, ztunnel_csr};
@@ -29,7 +31,7 @@ async fn hundreds_of_clients_with_a_connection_each_are_all_served() {
         let answer = Answer::check(answer.unwrap().unwrap(), WEB);
         serials.insert(answer.serial);
     }
-    watch.end().await;
+    println!("{}", watch.end());
     assert_eq!(serials.len(), 400);
     let stored = mesh.read("pki_int_ca/certs?list=true");
     let stored = stored["keys"].as_array().unwrap();
@@ -63,11 +65,12 @@ async fn ten_thousand_clients_at_once_with_a_connection_each_are_all_served() {
         }
     }
     println!("{CLIENTS} clients in {:?}", began.elapsed());
-    watch.end().await;
+    println!("{}", watch.end());
     assert_eq!((serials.len(), refused), (CLIENTS, Vec::new()));
 }
 
-/// Asks for the server's health on an open connection until it is told to stop.
+/// Asks for the server's health on an open connection until it is told to stop. From a thread of its own, since the
+/// clients keep those of the test busy.
 struct HealthWatch {
     over: Arc<AtomicBool>,
     /// How many answers there were, and the longest wait for one.
@@ -76,30 +79,38 @@ struct HealthWatch {
 
 impl HealthWatch {
     async fn start(agent: Arc<Agent>) -> Self {
-        let channel = agent.connect().await.unwrap();
         let over = Arc::new(AtomicBool::new(false));
-        let asking = tokio::spawn({
+        let (ready, is_ready) = oneshot::channel();
+        let asking = std::thread::spawn({
             let over = over.clone();
-            async move {
-                let (mut answers, mut longest) = (0, Duration::ZERO);
-                while answers == 0 || !over.load(Ordering::Relaxed) {
-                    let asked = Instant::now();
-                    assert!(health(channel.clone(), "").await.unwrap());
-                    longest = longest.max(asked.elapsed());
-                    answers += 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                (answers, longest)
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                runtime.unwrap().block_on(async move {
+                    let channel = agent.connect().await.unwrap();
+                    ready.send(()).unwrap();
+                    let (mut answers, mut longest) = (0, Duration::ZERO);
+                    while answers == 0 || !over.load(Ordering::Relaxed) {
+                        let asked = Instant::now();
+                        assert!(health(channel.clone(), "").await.unwrap());
+                        longest = longest.max(asked.elapsed());
+                        answers += 1;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    (answers, longest)
+                })
             }
         });
+        is_ready.await.unwrap();
         Self { over, asking }
     }
 
-    /// Fails the test if a question was not answered well.
-    async fn end(self) {
+    /// How it went. Fails the test if a question was not answered well.
+    fn end(self) -> String {
         self.over.store(true, Ordering::Relaxed);
-        let (answers, longest) = self.asking.await.unwrap();
-        println!("health: {answers} answers, the longest wait was {longest:?}");
+        let (answers, longest) = self.asking.join().unwrap();
+        format!("health: {answers} answers, the longest wait was {longest:?}")
     }
 }
 

@@ -159,7 +159,8 @@ pub(crate) const AUTHENTICATORS: &str = "authenticator \"jwks\" {\n  file = \"JW
 /// Settings that name no authenticator get the usual ones.
 fn config(scratch: &Scratch, address: SocketAddr, issuer: &Issuer, settings: &str) -> String {
     scratch.write("jwks.json", &issuer.jwks().to_string());
-    scratch.write("reviewer", "reviewer");
+    // With the end of a line, as editors leave it.
+    scratch.write("reviewer", "reviewer\n");
     let authenticators = if settings.contains("authenticator") {
         ""
     } else {

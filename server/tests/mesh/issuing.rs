@@ -214,6 +214,36 @@ async fn every_call_leaves_two_entries_in_the_audit_log_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_listeners_own_certificate_is_in_the_audit_log() {
+    let mesh = Mesh::start("").await;
+    let log = mesh.server.scratch.path("audit.log");
+    let device = json!({"type": "file", "options": {"file_path": log}});
+    mesh.write("sys/audit/file", &device);
+    let entries = || -> Vec<Value> {
+        let text = mesh.server.scratch.read("audit.log");
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|entry: &Value| entry["request"]["path"] == "pki_int_ca/istio-csr-serving")
+            .collect()
+    };
+    assert!(entries().is_empty());
+    let other = mesh.new_intermediate("pki", "other");
+    mesh.write("pki_int_ca/config/issuers", &json!({"default": other}));
+    mesh.wait_for("no entries", async || entries().len() == 2)
+        .await;
+    let entries = entries();
+    let kinds = [&entries[0]["type"], &entries[1]["type"]];
+    assert_eq!(kinds, ["request", "response"]);
+    assert_eq!(entries[0]["request"]["id"], entries[1]["request"]["id"]);
+    let name = &entries[0]["request"]["data"]["names"][0];
+    assert!(name.as_str().unwrap().starts_with("hmac-sha256:"));
+    let data = &entries[1]["response"]["data"];
+    let serial = data["serial_number"].as_str().unwrap();
+    assert!(serial.starts_with("hmac-sha256:"));
+    assert!(data["expiration"].as_i64().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_counted_under_both_names() {
     let mesh = Mesh::start("").await;
     let csr = ztunnel_csr(WEB, &p256());

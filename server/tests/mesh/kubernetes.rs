@@ -81,7 +81,15 @@ async fn review(
     known: Arc<HashMap<&'static str, Value>>,
     counted: Arc<AtomicUsize>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let asks = request.headers()["authorization"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     if request.uri().path() == "/api/v1/pods" {
+        if asks != "Bearer reviewer" {
+            let refused = Response::builder().status(401).body(Full::default());
+            return Ok(refused.unwrap());
+        }
         if request.uri().query().unwrap_or_default().contains("watch=") {
             // Nothing happens any more.
             return std::future::pending().await;
@@ -95,10 +103,6 @@ async fn review(
         "/apis/authentication.k8s.io/v1/tokenreviews"
     );
     counted.fetch_add(1, Ordering::SeqCst);
-    let asks = request.headers()["authorization"]
-        .to_str()
-        .unwrap()
-        .to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let token = body["spec"]["token"].as_str().unwrap();
@@ -286,10 +290,7 @@ async fn a_nodes_proxy_asks_for_the_pods_that_the_api_server_has_on_its_node() {
     let mesh = Mesh::start(&format!("{trusted}{}", api.authenticator(""))).await;
     let agent = Agent::ztunnel(&mesh);
     let back = "spiffe://cluster.local/ns/web/sa/back";
-    let ask = |token: &str, wanted: &str| {
-        let csr = ztunnel_csr(wanted, &p256());
-        Ask::new(&csr).token(token).on_behalf_of(wanted)
-    };
+    let ask = on_behalf_of;
     // Its pods are known a moment after the server has started.
     mesh.wait_for("not for a neighbour", async || {
         match agent.ask(&ask("proxy's", WEB)).await {
@@ -311,6 +312,34 @@ async fn a_nodes_proxy_asks_for_the_pods_that_the_api_server_has_on_its_node() {
         assert_eq!(refused, Code::Unauthenticated, "{token} {wanted}");
         assert_eq!(text, "request impersonation authentication failure");
     }
+}
+
+fn on_behalf_of(token: &str, wanted: &str) -> Ask {
+    let csr = ztunnel_csr(wanted, &p256());
+    Ask::new(&csr).token(token).on_behalf_of(wanted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nodes_proxy_may_be_trusted_from_a_reload_on_and_no_longer() {
+    let api = ApiServer::start(HashMap::from([("proxy's", proxy())])).await;
+    let authenticator = api.authenticator("");
+    let mesh = Mesh::start(&authenticator).await;
+    let agent = Agent::ztunnel(&mesh);
+    let ask = on_behalf_of("proxy's", WEB);
+    assert_eq!(code(agent.ask(&ask).await).0, Code::Unauthenticated);
+    let trusted = "trusted_node_accounts = [\"istio-system/ztunnel\"]\n";
+    mesh.configure(&format!("{trusted}{authenticator}"));
+    mesh.server.hang_up();
+    mesh.wait_for("nobody watches the pods", async || {
+        agent.ask(&ask).await.is_ok()
+    })
+    .await;
+    mesh.configure(&authenticator);
+    mesh.server.hang_up();
+    mesh.wait_for("still trusted", async || {
+        code(agent.ask(&ask).await).0 == Code::Unauthenticated
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

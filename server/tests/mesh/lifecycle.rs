@@ -138,3 +138,30 @@ async fn the_configuration_is_read_again_when_the_process_hangs_up() {
     assert_eq!(refused, Code::Unauthenticated, "on an open connection, too");
     Answer::check(call(channel, &fresh).await.unwrap(), WEB);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reload_cannot_change_is_said_with_its_name() {
+    let mut mesh = Mesh::start("").await;
+    let told = async |mesh: &Mesh, text: &str| {
+        mesh.server.hang_up();
+        mesh.wait_for("not a word", async || {
+            mesh.server.scratch.read("log").contains(text)
+        })
+        .await;
+    };
+    let before = mesh.address;
+    mesh.address = crate::support::free_address();
+    mesh.configure("");
+    mesh.address = before;
+    let moved = "moving the listener of istio_csr needs a restart";
+    told(&mesh, moved).await;
+    mesh.server.scratch.write("config.hcl", "");
+    told(&mesh, "adding or removing istio_csr needs a restart").await;
+    let with_more = "kubernetes {\n  mount = \"pki_int_ca\"\n}\nrsa_keys_ahead = 3\n";
+    mesh.server.scratch.write("config.hcl", with_more);
+    told(&mesh, "changing the kubernetes block needs a restart").await;
+    told(&mesh, "changing rsa_keys_ahead needs a restart").await;
+    // All goes on as it was.
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&mesh.token("web", "front"));
+    Answer::check(Agent::new(&mesh).ask(&ask).await.unwrap(), WEB);
+}

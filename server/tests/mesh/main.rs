@@ -12,6 +12,7 @@ mod answer;
 mod bursts;
 mod callers;
 mod fixture;
+mod hostile;
 mod issuing;
 mod kubernetes;
 mod lifecycle;

@@ -97,15 +97,20 @@ fn is_served(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> bool {
         && &first == b"HTTP/1.1 200"
 }
 
-#[test]
-fn the_certificate_of_the_connection_logs_in() {
-    let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(&[
+/// A development server that leaves its certificates there.
+fn with_own_authority(directory: &Path) -> Server {
+    Server::start(&[
         "-dev-tls",
         "-dev-root-token-id=root",
         "-dev-listen-address=127.0.0.1:0",
-        &format!("-dev-tls-cert-dir={}", directory.path().display()),
-    ]);
+        &format!("-dev-tls-cert-dir={}", directory.display()),
+    ])
+}
+
+#[test]
+fn the_certificate_of_the_connection_logs_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = with_own_authority(directory.path());
     let pem = std::fs::read_to_string(directory.path().join("vault-ca.pem")).unwrap();
     let authority = Authority::new();
     let send = |identity: Option<&(String, String)>, path: &str, body: &str| {
@@ -141,12 +146,7 @@ fn the_certificate_of_the_connection_logs_in() {
 #[test]
 fn dev_tls_brings_its_own_authority() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(&[
-        "-dev-tls",
-        "-dev-root-token-id=root",
-        "-dev-listen-address=127.0.0.1:0",
-        &format!("-dev-tls-cert-dir={}", directory.path().display()),
-    ]);
+    let server = with_own_authority(directory.path());
     let api = after(&server.banner, "VAULT_ADDR='");
     assert_eq!(api, format!("https://{}", server.address));
     let authority = after(&server.banner, "VAULT_CACERT='");

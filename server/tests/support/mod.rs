@@ -132,6 +132,15 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// The most that the process ever had in memory.
+    pub(crate) fn peak_memory_kib(&self) -> usize {
+        let process = self.process.lock().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches(" kB");
+        peak.parse().unwrap()
+    }
+
     /// Kills the process without a chance to say goodbye.
     pub(crate) fn kill(&self) {
         let mut process = self.process.lock().unwrap();

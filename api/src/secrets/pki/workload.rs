@@ -82,6 +82,10 @@ impl From<ApiError> for WorkloadError {
 pub(crate) struct ServingPair {
     /// DER, the certificate first, no root.
     pub(crate) chain: Vec<Vec<u8>>,
+    /// The certificate.
+    pub(crate) pem: String,
+    /// With colons.
+    pub(crate) serial: String,
     /// PKCS #8.
     pub(crate) key: Zeroizing<Vec<u8>>,
     pub(crate) validity: Validity,
@@ -214,11 +218,14 @@ impl Pki {
         self.put_certificate(&mut batch, ready.issuer_id(), "", &certificate);
         self.env.view.commit(batch).await?;
         let validity = certificate.validity();
+        let (pem, serial) = (certificate.to_pem(), certificate.serial().to_colon_hex());
         let intermediates = ready.intermediates().map(|link| link.der.clone());
         Ok(ServingPair {
             chain: std::iter::once(certificate.into_der())
                 .chain(intermediates)
                 .collect(),
+            pem,
+            serial,
             key: key.to_der(KeyFormat::Pkcs8).map_err(ApiError::internal)?,
             validity,
         })

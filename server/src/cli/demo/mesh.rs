@@ -5,19 +5,20 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    ServerConfig, ServerConnection, SignatureScheme, Stream,
+    CertificateError, ClientConfig, ClientConnection, RootCertStore, ServerConfig,
+    ServerConnection, Stream,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+
+use crate::tls_client;
 
 /// Who can prove to be `identity`.
 #[derive(Debug)]
@@ -135,10 +136,17 @@ fn client_config(
     roots: &Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<ClientConfig>, MeshError> {
-    let verifier = Arc::new(IdentityVerifier {
-        identity: server_identity.to_owned(),
-        roots: roots.clone(),
-        provider: provider.clone(),
+    let (expected, roots) = (server_identity.to_owned(), roots.clone());
+    let algorithms = provider.signature_verification_algorithms.all;
+    // As a mesh verifies servers: a chain to the root, and a SPIFFE ID in the place of a host name.
+    let verifier = tls_client::verifier(provider.clone(), move |leaf, intermediates, now| {
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, intermediates, now, algorithms)?;
+        if identity_of(leaf).as_ref() == Some(&expected) {
+            Ok(())
+        } else {
+            Err(CertificateError::NotValidForName.into())
+        }
     });
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
@@ -163,64 +171,6 @@ fn identity_of(certificate: &CertificateDer<'_>) -> Option<String> {
     match names.0.as_slice() {
         [GeneralName::UniformResourceIdentifier(uri)] => Some(uri.as_str().to_owned()),
         _ => None,
-    }
-}
-
-/// As a mesh verifies servers: a chain to the root, and a SPIFFE ID in the place of a host name.
-#[derive(Debug)]
-struct IdentityVerifier {
-    identity: String,
-    roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for IdentityVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(end_entity)?,
-            &self.roots,
-            intermediates,
-            now,
-            self.provider.signature_verification_algorithms.all,
-        )?;
-        if identity_of(end_entity).as_ref() == Some(&self.identity) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::NotValidForName.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
 
