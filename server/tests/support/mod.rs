@@ -271,13 +271,12 @@ fn try_request(
     // The reference sends long answers in chunks, Signet none.
     let is_chunked = length.is_none();
     loop {
-        let length = match length {
-            Some(length) => length,
-            None => {
-                let mut line = String::new();
-                reader.read_line(&mut line).ok()?;
-                usize::from_str_radix(line.trim(), 16).ok()?
-            }
+        let length = if let Some(length) = length {
+            length
+        } else {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            usize::from_str_radix(line.trim(), 16).ok()?
         };
         let start = body.len();
         body.resize(start + length, 0);
