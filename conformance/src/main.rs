@@ -132,7 +132,12 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         }
         tallies.push(tally);
     }
-    Ok(report::conclude(&tallies, &mut run.out)?)
+    let left_out: Vec<&str> = suites::PROGRAMS
+        .iter()
+        .filter(|program| program.on_demand && arguments.suites.is_empty())
+        .map(|program| program.name)
+        .collect();
+    Ok(report::conclude(&tallies, &left_out, &mut run.out)?)
 }
 
 /// Needs both servers, whichever of them is the target.

@@ -49,11 +49,16 @@ impl Tally {
     }
 }
 
-/// Writes the table and the line that sums it up; true when nothing failed.
-pub(crate) fn conclude(tallies: &[Tally], out: &mut impl Write) -> io::Result<bool> {
-    let width = tallies
-        .iter()
-        .map(|tally| tally.suite.len())
+/// Writes the table, with the suites that were left out, and the line that sums it up; true when nothing failed.
+pub(crate) fn conclude(
+    tallies: &[Tally],
+    left_out: &[&str],
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let names = tallies.iter().map(|tally| tally.suite.as_str());
+    let width = names
+        .chain(left_out.iter().copied())
+        .map(str::len)
         .max()
         .unwrap_or_default()
         .max("suite".len());
@@ -74,6 +79,9 @@ pub(crate) fn conclude(tallies: &[Tally], out: &mut impl Write) -> io::Result<bo
             tally.seconds,
             tally.reasons.join("; ")
         )?;
+    }
+    for suite in left_out {
+        writeln!(out, "{suite:width$}  not run: on demand")?;
     }
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
     let failed = sum(|tally| tally.failed);
@@ -97,8 +105,9 @@ mod tests {
         tally.diverging = 1;
         tally.skip(3, "no python");
         let mut out = Vec::new();
-        assert!(conclude(&[tally], &mut out).unwrap());
+        assert!(conclude(&[tally], &["docker"], &mut out).unwrap());
         let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\ndocker  not run: on demand\n"), "{text}");
         assert!(
             text.ends_with("\n3 passed, 0 failed, 3 skipped\n"),
             "{text}"

@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 /// In the order in which they run.
-pub(crate) const PROGRAMS: [Program; 7] = [
+pub(crate) const PROGRAMS: [Program; 8] = [
     Program {
         name: "python",
         about: "hvac over all that is served; cryptography reads and verifies all that is issued",
@@ -54,6 +54,11 @@ pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         name: "kubernetes",
         about: "etcd, kube-apiserver and cert-manager: the article's resources, what Signet keeps in a cluster, token reviews",
+        on_demand: true,
+    },
+    Program {
+        name: "docker",
+        about: "the image, and the play of docker-compose.yml: the article, two workloads with mutual TLS, a restart",
         on_demand: true,
     },
 ];

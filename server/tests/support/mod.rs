@@ -1,4 +1,5 @@
-//! Real servers and real clients for tests over the wire.
+//! Real servers and real clients for tests over the wire. `SIGNET_TEST_SERVER` names another server's program, so that
+//! the reference judges what is expected (`conformance/cli`).
 
 #![expect(dead_code, reason = "each test program uses its part")]
 
@@ -209,7 +210,8 @@ fn start_configured(scratch: &Scratch) -> Child {
 
 fn start(arguments: &[&str], scratch: &Scratch) -> Child {
     let log = std::fs::File::create(scratch.path("log")).unwrap();
-    Command::new(signet())
+    let program = std::env::var_os("SIGNET_TEST_SERVER").map_or_else(signet, PathBuf::from);
+    Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -259,20 +261,40 @@ fn try_request(
     let mut status_line = String::new();
     reader.read_line(&mut status_line).ok()?;
     let status = status_line.split(' ').nth(1)?.parse().ok()?;
-    let mut length = None;
+    let mut length = Some(0);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         if line.trim().is_empty() {
             break;
         }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+        let line = line.to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse::<usize>().ok();
         }
+        if line.trim() == "transfer-encoding: chunked" {
+            length = None;
+        }
     }
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
-    Some((status, String::from_utf8(body).ok()?))
+    let mut body = Vec::new();
+    // The reference sends long answers in chunks, Signet none.
+    let is_chunked = length.is_none();
+    loop {
+        let length = if let Some(length) = length {
+            length
+        } else {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            usize::from_str_radix(line.trim(), 16).ok()?
+        };
+        let start = body.len();
+        body.resize(start + length, 0);
+        reader.read_exact(body.get_mut(start..)?).ok()?;
+        if !is_chunked || length == 0 {
+            return Some((status, String::from_utf8(body).ok()?));
+        }
+        reader.read_line(&mut String::new()).ok()?;
+    }
 }
 
 /// A command line client with its environment.
