@@ -115,6 +115,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         pattern(r"127\.0\.0\.1:\d+", |_| "<address>".to_owned()),
         pattern("OpenBao", |_| "Vault".to_owned()),
+        pattern(r"'bao kv\b", |_| "'vault kv".to_owned()),
     ]
 });
 
