@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::certificate::{self, Authorities};
 
 /// Fields that are no part of the comparison, wherever they appear.
-const IGNORED_FIELDS: [&str; 26] = [
+const IGNORED_FIELDS: [&str; 30] = [
     // Which product it is.
     "version",
     "build_date",
@@ -34,6 +34,10 @@ const IGNORED_FIELDS: [&str; 26] = [
     "namespace_path",
     "token_strictly_bind_ip",
     "allow_globs_in_identity_templates",
+    "callback_mode",
+    "oauth2_metadata",
+    "oidc_disable_confirmation",
+    "token_policies_template_claims",
     // The length depends on the prefix of the product's tokens.
     "otp_length",
     // Identities are uuids in one and may be empty in the other.
@@ -115,6 +119,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         pattern(r"127\.0\.0\.1:\d+", |_| "<address>".to_owned()),
         pattern("OpenBao", |_| "Vault".to_owned()),
+        pattern(r"'bao kv\b", |_| "'vault kv".to_owned()),
     ]
 });
 

@@ -230,20 +230,26 @@ impl FromField for CommaList {
     fn from_value(value: Value) -> Result<Self, String> {
         match value {
             Value::String(text) if text.trim().is_empty() => Ok(Self::default()),
-            Value::String(text) => Ok(Self(text.split(',').map(|e| e.trim().to_owned()).collect())),
-            other => strings(other).map(Self).map_err(|error| {
-                format!(
-                    "1 error(s) decoding:\n\n* {}, value: '{}'",
-                    error.text(),
-                    go_text(&error.value)
-                )
-            }),
+            Value::String(text) => Ok(Self(trimmed(text.split(',')))),
+            other => strings(other)
+                .map(|list| Self(trimmed(list.iter().map(String::as_str))))
+                .map_err(|error| {
+                    format!(
+                        "1 error(s) decoding:\n\n* {}, value: '{}'",
+                        error.text(),
+                        go_text(&error.value)
+                    )
+                }),
         }
     }
 
     fn absent() -> Self {
         Self::default()
     }
+}
+
+fn trimmed<'t>(elements: impl Iterator<Item = &'t str>) -> Vec<String> {
+    elements.map(|element| element.trim().to_owned()).collect()
 }
 
 /// A list, or one string that is one element.
@@ -498,7 +504,7 @@ mod tests {
     fn comma_lists_split_strings_but_not_lists() {
         for (value, list) in [
             (json!("a, b ,,c"), vec!["a", "b", "", "c"]),
-            (json!(["a,b", "c"]), vec!["a,b", "c"]),
+            (json!(["a,b", " c\n"]), vec!["a,b", "c"]),
             (json!(""), vec![]),
             (json!(5), vec!["5"]),
             (json!(true), vec!["1"]),

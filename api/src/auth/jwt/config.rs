@@ -140,10 +140,15 @@ impl ConfigParams {
                 self.oidc_response_mode
             ));
         }
-        for kind in &self.oidc_response_types.0 {
-            if !matches!(kind.as_str(), "code" | "id_token") {
-                return refuse(format!("unsupported response_type: {kind:?}"));
-            }
+        let types = &self.oidc_response_types.0;
+        if !types
+            .iter()
+            .all(|kind| matches!(kind.as_str(), "code" | "id_token"))
+        {
+            return refuse(format!(
+                "invalid response_types [{}]. 'code' and 'id_token' are allowed",
+                types.join(" ")
+            ));
         }
         for name in &self.jwt_supported_algs.0 {
             if Algorithm::from_name(name).is_none() {
