@@ -64,6 +64,8 @@ impl Server {
             key_pool: Pool::new(2, 64),
             keys_ahead: Arc::new(KeysAhead::new(2)),
             outbound: outbound.clone(),
+            probe: Arc::new(signet_api::probe::NoProbe),
+            is_public_acme_disabled: false,
             local_cluster: Arc::new(OutsideCluster),
         };
         let settings = NodeSettings {

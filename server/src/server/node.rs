@@ -30,6 +30,8 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         key_pool: Pool::new(cores, KEYS_WAITING),
         keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
         outbound: Arc::new(HttpOutbound::default()),
+        probe: Arc::new(signet_api::probe::NoProbe),
+        is_public_acme_disabled: false,
         local_cluster: local_cluster(settings),
     };
     let node_settings = NodeSettings {
