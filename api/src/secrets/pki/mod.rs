@@ -75,6 +75,7 @@ impl Engine for Pki {
         row::<acme::Certificate>(),
         row::<acme::Challenge>(),
         row::<acme::Finalize>(),
+        row::<acme::KeyChange>(),
         row::<acme::NewAccount>(),
         row::<acme::NewNonce>(),
         row::<acme::NewOrder>(),
@@ -154,7 +155,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
-    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
+    const WITHOUT_TOKEN: &'static [&'static str] = &["acme/", "cert/"];
     const DISTRIBUTED: &'static [&'static str] = &[
         "ca",
         "ca/pem",

@@ -135,7 +135,7 @@ impl Action for Existing {
     }
 }
 
-fn reply(
+pub(super) fn reply(
     session: &Session<'_>,
     id: &str,
     account: &Account,

@@ -13,6 +13,7 @@ use signet_storage::Batch;
 
 use crate::call::Op;
 use crate::endpoint::Route;
+use crate::error::{ApiError, ErrorKind};
 use crate::reply::Reply;
 use crate::secrets::pki::acme::orders::{self, OrderParams, not_in};
 use crate::secrets::pki::acme::problem::{Failure, Kind, Problem};
@@ -54,7 +55,8 @@ impl Action for Finalize {
         let engine = session.cx.engine;
         let certificate = engine
             .sign(vetted, &directory.signer, session.now())
-            .await?;
+            .await
+            .map_err(refused_by_issuer)?;
         let serial = certificate.serial().to_hyphen_hex();
         let account = &session.account()?.id;
         order.issued = Some(Issued {
@@ -72,6 +74,14 @@ impl Action for Finalize {
         session.expect_account(&mut batch)?;
         session.commit(batch).await?;
         orders::reply(session, id, &order, Status::Valid)
+    }
+}
+
+/// Names that the issuer's certificate forbids are refused where it would sign.
+fn refused_by_issuer(error: ApiError) -> Failure {
+    match error.kind() {
+        ErrorKind::BadRequest => Kind::RejectedIdentifier.with(error).into(),
+        _ => error.into(),
     }
 }
 

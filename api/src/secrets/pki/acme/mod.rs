@@ -18,12 +18,14 @@ pub(super) mod eab;
 mod finalize;
 mod identifiers;
 mod jws;
+mod key_change;
 mod nonces;
 mod orders;
 mod problem;
 mod records;
 mod revoke;
 mod session;
+pub(super) mod tidy;
 mod validate;
 
 use std::sync::Arc;
@@ -53,6 +55,7 @@ impl Acme {
 
 pub(super) type ReadDirectory = directory::Read;
 pub(super) type NewNonce = directory::NewNonce;
+pub(super) type KeyChange = Signed<key_change::KeyChange>;
 pub(super) type NewAccount = Signed<accounts::New>;
 pub(super) type Account = Signed<accounts::Existing>;
 pub(super) type NewOrder = Signed<orders::New>;

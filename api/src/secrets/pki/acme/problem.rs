@@ -138,7 +138,7 @@ impl Kind {
 pub(in crate::secrets::pki) struct Problem {
     pub(super) kind: Kind,
     pub(super) detail: String,
-    /// 429 and 503 have no kind of their own.
+    /// Where it is not that of the kind.
     status: u16,
     /// Members that a kind has beside the usual ones.
     members: Map<String, Value>,
@@ -152,6 +152,11 @@ impl Problem {
             status: kind.status(),
             members: Map::new(),
         }
+    }
+
+    pub(super) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
     }
 
     /// With `context` before everything that it says.
@@ -195,10 +200,13 @@ impl Failure {
     pub(super) fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => problem,
-            Self::Api(error) if error.kind() == ErrorKind::Overloaded => Problem {
-                status: error.kind().http_status(),
-                ..Kind::ServerInternal.with(error)
-            },
+            Self::Api(error) if error.kind() == ErrorKind::Overloaded => {
+                let status = error.kind().http_status();
+                Kind::ServerInternal.with(error).status(status)
+            }
+            Self::Api(error) if error.kind() == ErrorKind::BadRequest => {
+                Kind::Malformed.because(error)
+            }
             Self::Api(_) => Kind::ServerInternal.alone(),
         }
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 
 use serde_json::Value;
-use signet_storage::{Batch, Expect, Stored, View};
+use signet_storage::{Batch, Expect, Stored, Version, View};
 
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::ApiError;
@@ -194,7 +194,7 @@ fn with_nonce(cx: Cx<'_, Pki>, mut reply: Reply) -> Result<Reply, ApiError> {
 pub(super) struct SignedIn {
     pub(super) id: String,
     pub(super) record: Account,
-    version: signet_storage::Version,
+    version: Version,
 }
 
 impl SignedIn {
