@@ -284,7 +284,7 @@ mod tests {
                 Kind::BadPublicKey,
                 "cannot be used",
             ),
-            (changed("jwk", weak), Kind::BadPublicKey, "cannot be used"),
+            (changed("jwk", weak), Kind::BadPublicKey, "2048 to 8192"),
             (changed("url", Value::Null), Kind::Malformed, "'url'"),
         ] {
             assert_eq!(problem.kind, kind, "{text}: {problem:?}");
