@@ -71,7 +71,7 @@ impl Endpoint for NewNonce {
             Err(failure) => return failure.into_problem().reply(),
         };
         let nonce = cx.engine.acme.nonces.issue(cx.node.rng(), cx.now)?;
-        let mut reply = directory.indexed(Reply::raw(JSON, "").status(204));
+        let mut reply = directory.indexed(Reply::raw("", "").status(204));
         reply.headers.push(("Replay-Nonce", nonce));
         Ok(reply)
     }

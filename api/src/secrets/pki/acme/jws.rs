@@ -22,6 +22,7 @@ pub(super) struct Header {
     pub(super) signer: Signer,
     /// Empty when there is none.
     pub(super) nonce: String,
+    /// Empty when there is none.
     pub(super) url: String,
 }
 
@@ -81,15 +82,11 @@ impl Message<'_> {
                 ));
             }
         };
-        let url = text("url")?;
-        if url.is_empty() {
-            return Err(Kind::Malformed.because("missing required parameter 'url' in 'protected'"));
-        }
         Ok(Header {
             algorithm,
             signer,
             nonce: text("nonce")?.to_owned(),
-            url: url.to_owned(),
+            url: text("url")?.to_owned(),
         })
     }
 
@@ -285,7 +282,6 @@ mod tests {
                 "cannot be used",
             ),
             (changed("jwk", weak), Kind::BadPublicKey, "2048 to 8192"),
-            (changed("url", Value::Null), Kind::Malformed, "'url'"),
         ] {
             assert_eq!(problem.kind, kind, "{text}: {problem:?}");
             assert!(problem.detail.contains(text), "{text}: {problem:?}");

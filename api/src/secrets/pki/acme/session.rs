@@ -146,17 +146,6 @@ async fn open<'s>(
     is_first: bool,
 ) -> Result<Session<'s>, Failure> {
     let header = message.header()?;
-    if is_first && !cx.engine.acme.nonces.redeem(&header.nonce, cx.now) {
-        return Err(Kind::BadNonce.because("invalid or reused nonce").into());
-    }
-    let expected = directory.url_of_request(cx);
-    if header.url != expected {
-        let text = format!(
-            "invalid value for 'url' in 'protected': got '{}' expected '{expected}'",
-            header.url
-        );
-        return Err(Kind::Unauthorized.because(text).into());
-    }
     let (key, account) = match header.signer {
         Signer::Key(key) => (key, None),
         Signer::Account(kid) => {
@@ -171,6 +160,21 @@ async fn open<'s>(
             (key, Some(account))
         }
     };
+    if is_first && !cx.engine.acme.nonces.redeem(&header.nonce, cx.now) {
+        return Err(Kind::BadNonce.because("invalid or reused nonce").into());
+    }
+    if header.url.is_empty() {
+        let text = "missing required parameter 'url' in 'protected'";
+        return Err(Kind::Malformed.because(text).into());
+    }
+    let expected = directory.url_of_request(cx);
+    if header.url != expected {
+        let text = format!(
+            "invalid value for 'url' in 'protected': got '{}' expected '{expected}'",
+            header.url
+        );
+        return Err(Kind::Unauthorized.because(text).into());
+    }
     let payload = message.verify(header.algorithm, &key)?;
     if let Some(account) = &account {
         account.may_act(directory)?;
