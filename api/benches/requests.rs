@@ -85,6 +85,8 @@ impl Server {
             key_pool: Pool::new(1, 64),
             keys_ahead: Arc::default(),
             outbound: Arc::new(NoOutbound),
+            probe: Arc::new(signet_api::probe::NoProbe),
+            is_public_acme_disabled: false,
             local_cluster: Arc::new(OutsideCluster),
         };
         let settings = NodeSettings {

@@ -133,6 +133,8 @@ async fn start(folder: &Path) -> Outcome<Arc<Node>> {
         key_pool: Pool::new(2, 64),
         keys_ahead: Arc::default(),
         outbound: Arc::new(NoOutbound),
+        probe: Arc::new(signet_api::probe::NoProbe),
+        is_public_acme_disabled: false,
         local_cluster: Arc::new(OutsideCluster),
     };
     let settings = NodeSettings {

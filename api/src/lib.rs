@@ -35,6 +35,7 @@ pub mod params;
 pub mod permit;
 pub mod pipeline;
 pub mod policy;
+pub mod probe;
 pub mod quota;
 pub mod random;
 pub mod registry;

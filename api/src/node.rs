@@ -19,6 +19,7 @@ use crate::mount::{MountTable, SystemTtl};
 use crate::offload::Pool;
 use crate::outbound::Outbound;
 use crate::policy::PolicyStore;
+use crate::probe::Probe;
 use crate::quota::Quotas;
 use crate::random::{Random, uuid};
 use crate::route::Found;
@@ -38,6 +39,10 @@ pub struct Environment {
     pub keys_ahead: Arc<KeysAhead>,
     /// For requests to other servers.
     pub outbound: Arc<dyn Outbound>,
+    /// For looking at hosts whose names ACME clients claim.
+    pub probe: Arc<dyn Probe>,
+    /// ACME only for accounts that are bound to somebody known.
+    pub is_public_acme_disabled: bool,
     /// The pod that this process runs in.
     pub local_cluster: Arc<dyn LocalCluster>,
 }

@@ -40,7 +40,7 @@ pub enum Body {
     Flattened(Map<String, Value>),
     /// JSON without an envelope.
     Bare(Value),
-    /// Not JSON. Empty bytes with status 204 keep the content type.
+    /// Not JSON. Empty bytes with status 204 keep the content type; an empty one is not sent.
     Raw {
         content_type: &'static str,
         bytes: Bytes,

@@ -203,7 +203,7 @@ fn is_serial(text: &str) -> bool {
             .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-'))
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, b)| match at {
             8 | 13 | 18 | 23 => b == b'-',

@@ -38,7 +38,7 @@ pub(crate) const PROGRAMS: [Program; 8] = [
     },
     Program {
         name: "go",
-        about: "vault/api; cert-manager's own controllers; crypto/x509 and go-spiffe verify all that is issued",
+        about: "vault/api; cert-manager's own controllers; Go's ACME client; crypto/x509 and go-spiffe verify all that is issued",
         on_demand: false,
     },
     Program {

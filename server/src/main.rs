@@ -6,6 +6,7 @@ mod grpc;
 mod http;
 mod kubernetes;
 mod outbound;
+mod probe;
 mod server;
 mod tls_client;
 mod version;

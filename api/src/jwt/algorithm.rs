@@ -32,6 +32,11 @@ const NAMES: [(Algorithm, &str); 10] = [
 ];
 
 impl Algorithm {
+    /// What [`Self::from_name`] takes.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name)| *name)
+    }
+
     /// The algorithm of an `alg` header; names are compared with their case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -47,7 +52,7 @@ impl Algorithm {
 
     /// Is `signature` one of `message` by `key`? False also where the key does not fit.
     #[must_use]
-    pub(super) fn verify(self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verify(self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
         self.verifier(key.kind()).is_some_and(|verifier| {
             UnparsedPublicKey::new(verifier, key.subject_public_key())
                 .verify(message, signature)

@@ -1,11 +1,12 @@
 //! The public keys that may have signed a token.
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use der::asn1::{AnyRef, BitString, UintRef};
 use der::{Encode, Sequence};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use signet_pki::cert::Certificate;
 use signet_pki::key::PublicKey;
 use signet_pki::{oid, pem};
@@ -106,6 +107,32 @@ struct Document {
     keys: Vec<Value>,
 }
 
+/// One public key that stands for whoever holds its private key.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnKey {
+    pub(crate) public: PublicKey,
+    /// RFC 7638, with SHA-256, in base64.
+    pub(crate) thumbprint: String,
+    /// As a JSON Web Key, nothing else in it.
+    pub(crate) jwk: Value,
+}
+
+impl OwnKey {
+    /// `None` for what is no JSON Web Key, or one of a kind that is not known here, or one that is
+    /// not for signatures.
+    pub(crate) fn from_jwk(value: &Value) -> Option<Self> {
+        // A list would be read as the members in their order.
+        let jwk = Jwk::deserialize(value.as_object().map(|_| value)?).ok()?;
+        let members = jwk.members();
+        let digest = digest::digest(&digest::SHA256, members.to_string().as_bytes());
+        Some(Self {
+            public: jwk.key()?.public,
+            thumbprint: URL_SAFE_NO_PAD.encode(digest),
+            jwk: members,
+        })
+    }
+}
+
 /// RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
 #[derive(Deserialize)]
 struct Jwk {
@@ -151,6 +178,15 @@ impl Jwk {
             algorithm,
             public,
         })
+    }
+
+    /// What the kind of key needs, as it came, and sorted.
+    fn members(&self) -> Value {
+        match self.kty.as_str() {
+            "RSA" => json!({"e": self.e, "kty": self.kty, "n": self.n}),
+            "EC" => json!({"crv": self.crv, "kty": self.kty, "x": self.x, "y": self.y}),
+            _ => json!({"crv": self.crv, "kty": self.kty, "x": self.x}),
+        }
     }
 
     fn public_key(&self) -> Option<PublicKey> {
@@ -206,4 +242,47 @@ fn identifier(
 
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7638 §3.1.
+    #[test]
+    fn the_thumbprint_is_that_of_the_rfc() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc\
+                 _BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0\
+                 _FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI\
+                 4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let jwk = json!({"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"});
+        let key = OwnKey::from_jwk(&jwk).unwrap();
+        assert_eq!(
+            key.thumbprint,
+            "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+        );
+    }
+
+    #[test]
+    fn keys_for_other_things_stand_for_nobody() {
+        let x = "11qYAycgjk5nt3n9wPo2Q0BrfOZt3qnh4ZkiKJlDkmg";
+        let key = |extra: Value| {
+            let mut jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+            let jwk_map = jwk.as_object_mut().unwrap();
+            jwk_map.extend(extra.as_object().unwrap().clone());
+            OwnKey::from_jwk(&jwk)
+        };
+        assert!(key(json!({})).is_some());
+        for extra in [
+            json!({"use": "enc"}),
+            json!({"key_ops": ["sign"]}),
+            json!({"alg": "RS256"}),
+            json!({"kty": "oct", "k": "AAAA"}),
+            json!({"x": "AAAA"}),
+            json!({"x": 1}),
+        ] {
+            assert!(key(extra.clone()).is_none(), "{extra}");
+        }
+        assert!(OwnKey::from_jwk(&json!(["OKP"])).is_none());
+    }
 }

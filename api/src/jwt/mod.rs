@@ -22,6 +22,7 @@ use crate::time::Timestamp;
 
 pub use algorithm::Algorithm;
 pub use claims::Claims;
+pub(crate) use key_set::OwnKey;
 pub use key_set::{KeySet, KeySetError};
 pub use remote::{KeySource, KeysUnavailable, RemoteError, RemoteKeys};
 

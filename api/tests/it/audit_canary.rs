@@ -17,6 +17,7 @@ const CANARY: &str = "canary-in-the-coal-mine";
 const SECRETS: &[&str] = &[
     "accessor",
     "client_token",
+    "key",
     "keys_base64",
     "otp",
     "private_key",

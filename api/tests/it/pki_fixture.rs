@@ -25,7 +25,10 @@ pub(crate) struct Pki {
 impl Pki {
     /// A mount at `pki/` with nothing in it.
     pub(crate) async fn empty() -> Self {
-        let server = Server::start().await;
+        Self::empty_on(Server::start().await).await
+    }
+
+    async fn empty_on(server: Server) -> Self {
         mount(&server, "pki/").await;
         Self {
             server,
@@ -36,7 +39,12 @@ impl Pki {
 
     /// A P-256 root called `root` and a role `web` that allows any name.
     pub(crate) async fn start() -> Self {
-        let mut pki = Self::empty().await;
+        Self::start_on(Server::start().await).await
+    }
+
+    /// As [`Self::start`], on this server.
+    pub(crate) async fn start_on(server: Server) -> Self {
+        let mut pki = Self::empty_on(server).await;
         let root = pki
             .ok(
                 "root/generate/internal",

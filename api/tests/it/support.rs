@@ -20,6 +20,7 @@ use signet_storage::{Backend, Batch, Engine, SealConfig, UnsealKey};
 use zeroize::Zeroizing;
 
 use crate::outbound::FakeOutbound;
+use crate::probe::FakeProbe;
 
 pub(crate) const ROOT: &str = "root";
 
@@ -28,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<FixedClock>,
     /// Answers what the server asks of others.
     pub(crate) outbound: Arc<FakeOutbound>,
+    /// Shows what the server looks at.
+    pub(crate) probe: Arc<FakeProbe>,
     /// Set by `start`.
     unseal_key: Option<UnsealKey>,
 }
@@ -43,7 +46,16 @@ impl Server {
 
     /// As [`Self::start`], on this storage.
     pub(crate) async fn start_on(backend: Arc<dyn Backend>) -> Self {
-        let mut server = Self::sealed_on(backend);
+        Self::initialized(Self::sealed_on(backend)).await
+    }
+
+    /// As [`Self::start`], where ACME accounts have to be bound.
+    pub(crate) async fn start_without_public_acme() -> Self {
+        let backend = signet_storage::open(&Engine::Inmem).unwrap();
+        Self::initialized(Self::sealed_with(backend, true)).await
+    }
+
+    async fn initialized(mut server: Self) -> Self {
         let config = SealConfig::shamir(1, 1).unwrap();
         let root = Some(Zeroizing::new(ROOT.to_owned()));
         let initialized = server.node.initialize(config, None, root).await.unwrap();
@@ -55,8 +67,13 @@ impl Server {
 
     /// A server process on a store; nothing is initialized or unsealed.
     pub(crate) fn sealed_on(backend: Arc<dyn Backend>) -> Self {
+        Self::sealed_with(backend, false)
+    }
+
+    fn sealed_with(backend: Arc<dyn Backend>, is_public_acme_disabled: bool) -> Self {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let outbound = Arc::new(FakeOutbound::default());
+        let probe = Arc::new(FakeProbe::default());
         let environment = Environment {
             clock: clock.clone(),
             rng: Arc::new(SeededRng::default()),
@@ -64,6 +81,8 @@ impl Server {
             key_pool: Pool::new(2, 64),
             keys_ahead: Arc::new(KeysAhead::new(2)),
             outbound: outbound.clone(),
+            probe: probe.clone(),
+            is_public_acme_disabled,
             local_cluster: Arc::new(OutsideCluster),
         };
         let settings = NodeSettings {
@@ -79,6 +98,7 @@ impl Server {
             node,
             clock,
             outbound,
+            probe,
             unseal_key: None,
         }
     }

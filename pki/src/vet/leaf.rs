@@ -1,5 +1,7 @@
 //! `issue` and `sign`: certificates under a role.
 
+use std::borrow::Cow;
+
 use super::{
     CsrFacts, Refusal, Surroundings, Warning, Warnings, key,
     names::{NameRules, NameSources, Names},
@@ -48,24 +50,26 @@ pub(super) fn vet(
         issuer_ref: _,
         generate_lease: _,
         no_store: _,
+        // `name_rules` reads these.
+        allow_any_name: _,
+        allow_bare_domains: _,
+        allow_glob_domains: _,
+        allow_localhost: _,
+        allow_subdomains: _,
+        allow_wildcard_certificates: _,
+        allowed_serial_numbers: _,
+        cn_validations: _,
+        enforce_hostnames: _,
         ttl_secs,
         max_ttl_secs,
-        allow_localhost,
         allowed_domains,
         allowed_domains_template,
         allow_globs_in_identity_templates,
-        allow_bare_domains,
-        allow_subdomains,
-        allow_glob_domains,
-        allow_wildcard_certificates,
-        allow_any_name,
-        enforce_hostnames,
         allow_ip_sans,
         allowed_ip_sans_cidr,
         allowed_uri_sans,
         allowed_uri_sans_template,
         allowed_other_sans,
-        allowed_serial_numbers,
         allowed_user_ids,
         server_flag,
         client_flag,
@@ -88,7 +92,6 @@ pub(super) fn vet(
         street_address,
         postal_code,
         require_cn,
-        cn_validations,
         policy_identifiers,
         basic_constraints_valid_for_non_ca,
         not_before_duration_secs,
@@ -123,18 +126,10 @@ pub(super) fn vet(
         serial_number: &request.serial_number,
         exclude_cn_from_sans: request.exclude_cn_from_sans,
     })?;
-    let name_rules = NameRules {
-        cn_validations,
-        allowed_serial_numbers: Allowed::Listed(allowed_serial_numbers),
-        allow_wildcard_certificates: *allow_wildcard_certificates,
-        enforce_hostnames: *enforce_hostnames,
-        allow_any_name: *allow_any_name,
-        allow_localhost: *allow_localhost,
-        allow_bare_domains: *allow_bare_domains,
-        allow_subdomains: *allow_subdomains,
-        allow_glob_domains: *allow_glob_domains,
-        allowed_domains: templates(*allowed_domains_template).render_all(allowed_domains),
-    };
+    let name_rules = name_rules(
+        role,
+        templates(*allowed_domains_template).render_all(allowed_domains),
+    );
     let names = name_rules.vet(names)?;
     let san_rules = SanRules {
         allowed_other_sans: Allowed::Listed(allowed_other_sans),
@@ -219,6 +214,22 @@ pub(super) fn vet(
         ),
     };
     Ok((plan, warnings))
+}
+
+/// What a role says about names; `allowed_domains` are its own with their templates rendered.
+pub(super) fn name_rules<'a>(role: &'a Role, allowed_domains: Vec<Cow<'a, str>>) -> NameRules<'a> {
+    NameRules {
+        cn_validations: &role.cn_validations,
+        allowed_serial_numbers: Allowed::Listed(&role.allowed_serial_numbers),
+        allow_wildcard_certificates: role.allow_wildcard_certificates,
+        enforce_hostnames: role.enforce_hostnames,
+        allow_any_name: role.allow_any_name,
+        allow_localhost: role.allow_localhost,
+        allow_bare_domains: role.allow_bare_domains,
+        allow_subdomains: role.allow_subdomains,
+        allow_glob_domains: role.allow_glob_domains,
+        allowed_domains,
+    }
 }
 
 pub(super) fn decide_validity(

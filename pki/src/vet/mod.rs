@@ -11,6 +11,7 @@ mod key;
 mod leaf;
 mod names;
 pub(crate) mod oid_text;
+mod order;
 mod patterns;
 mod refusal;
 mod reissue;
@@ -38,6 +39,7 @@ pub use authority::{AuthorityIdentity, AuthorityTerms, IntermediateRequest, csr_
 pub use key::{IssueKey, issue_key};
 pub use leaf::LeafRequest;
 pub use oid_text::OidTextError;
+pub use order::{OrderRequest, is_canonical_name, may_have_address, may_have_name};
 pub use refusal::{HexFault, Origin, Refusal};
 pub use reissue::{ReissueError, reissue};
 pub use template::Identity;
@@ -177,6 +179,17 @@ pub fn vet_sign(
     surroundings: &Surroundings<'_>,
 ) -> Result<(Vetted, Warnings), Refusal> {
     let plan = leaf::vet(role, Some(&CsrFacts::of(&csr)), request, surroundings)?;
+    proved(plan, csr)
+}
+
+/// ACME: names from an order over which control was proved, from the CSR the key alone.
+pub fn vet_order(
+    role: &Role,
+    csr: Csr,
+    request: &OrderRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(Vetted, Warnings), Refusal> {
+    let plan = order::vet(role, &KeyFacts::of(&csr), request, surroundings)?;
     proved(plan, csr)
 }
 

@@ -169,7 +169,7 @@ impl NameRules<'_> {
         self.permit(name) && self.cn_validations.contains(&kind)
     }
 
-    fn permit(&self, name: &str) -> bool {
+    pub(super) fn permit(&self, name: &str) -> bool {
         let Some(shape) = Shape::of(name) else {
             return false;
         };

@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) declared: Declared,
     /// RSA-2048 keys to be made while the server is idle; 0 for none.
     pub(crate) rsa_keys_ahead: usize,
+    /// ACME only for accounts that are bound to somebody known, whatever mounts are set to.
+    pub(crate) is_public_acme_disabled: bool,
     /// URL of the API server of the cluster that this process runs in, if it does.
     pub(crate) kubernetes_service: Option<String>,
     /// For the log, once there is one.
@@ -253,6 +255,10 @@ fn settings(
     let lockout_off = environment
         .setting("DISABLE_USER_LOCKOUT")
         .is_some_and(|text| signet_api::params::parse_bool(text) == Some(true));
+    // What cannot be read is taken for the safe answer.
+    let is_public_acme_disabled = environment
+        .setting("DISABLE_PUBLIC_ACME")
+        .is_some_and(|text| signet_api::params::parse_bool(text) != Some(false));
     let declared = Declared {
         telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
@@ -280,6 +286,7 @@ fn settings(
         pid_file,
         declared,
         rsa_keys_ahead,
+        is_public_acme_disabled,
         kubernetes_service: kubernetes_service(environment),
         warnings: Vec::new(),
     })

@@ -9,13 +9,20 @@ use http_body_util::Full;
 
 /// An answer with the headers that every answer has.
 pub(super) fn write(answer: signet_api::reply::Response, is_head: bool) -> Response<Full<Bytes>> {
-    let body = if is_head { Bytes::new() } else { answer.body };
+    // Nobody who asks for headers alone expects more.
+    let (body, status) = match (is_head, answer.status) {
+        (true, 204) => (Bytes::new(), 200),
+        (true, status) => (Bytes::new(), status),
+        (false, status) => (answer.body, status),
+    };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     common(headers);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if !answer.content_type.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    }
     for (name, value) in answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);

@@ -24,6 +24,8 @@ async fn edge_with(policy: Policy) -> Arc<Edge> {
         key_pool: Pool::new(1, 16),
         keys_ahead: Arc::default(),
         outbound: Arc::new(NoOutbound),
+        probe: Arc::new(signet_api::probe::NoProbe),
+        is_public_acme_disabled: false,
         local_cluster: Arc::new(OutsideCluster),
     };
     let settings = NodeSettings {

@@ -14,6 +14,7 @@ use super::Error;
 use super::pod::Pod;
 use crate::config::Settings;
 use crate::outbound::HttpOutbound;
+use crate::probe::NetworkProbe;
 use crate::version::COMPATIBLE_VAULT_VERSION;
 
 /// Slow computations that may wait for a core.
@@ -30,6 +31,8 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         key_pool: Pool::new(cores, KEYS_WAITING),
         keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
         outbound: Arc::new(HttpOutbound::default()),
+        probe: Arc::new(NetworkProbe::default()),
+        is_public_acme_disabled: settings.is_public_acme_disabled,
         local_cluster: local_cluster(settings),
     };
     let node_settings = NodeSettings {

@@ -5,6 +5,7 @@
 //!                     ^ state: issuers, keys and configuration, parsed once, fed by watch
 //! ```
 
+mod acme;
 mod aia;
 mod authorities;
 mod authority_params;
@@ -44,6 +45,7 @@ use crate::endpoint::{Row, row};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::acme::Acme;
 use crate::secrets::pki::certs::index::Index;
 use crate::secrets::pki::conditional::Freshness;
 use crate::secrets::pki::crl::Crls;
@@ -56,6 +58,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Pki {
     env: MountEnvironment,
+    acme: Arc<Acme>,
     state: Arc<StateCache>,
     crls: Arc<Crls>,
     ocsp_cache: Arc<OcspCache>,
@@ -67,6 +70,24 @@ pub struct Pki {
 impl Engine for Pki {
     const KIND: &'static str = "pki";
     const ENDPOINTS: &'static [Row<Self>] = &[
+        row::<acme::Account>(),
+        row::<acme::Authorization>(),
+        row::<acme::Certificate>(),
+        row::<acme::Challenge>(),
+        row::<acme::Finalize>(),
+        row::<acme::KeyChange>(),
+        row::<acme::NewAccount>(),
+        row::<acme::NewNonce>(),
+        row::<acme::NewOrder>(),
+        row::<acme::Order>(),
+        row::<acme::Orders>(),
+        row::<acme::ReadDirectory>(),
+        row::<acme::RevokeCertificate>(),
+        row::<acme::config::Read>(),
+        row::<acme::config::Write>(),
+        row::<acme::eab::Delete>(),
+        row::<acme::eab::List>(),
+        row::<acme::eab::New>(),
         row::<ca::Fetch>(),
         row::<ca::FetchChain>(),
         row::<ca::FetchJson>(),
@@ -76,7 +97,6 @@ impl Engine for Pki {
         row::<certs::list::List>(),
         row::<certs::list::ListDetailed>(),
         row::<certs::list::ListRevoked>(),
-        row::<config::acme::Read>(),
         row::<config::auto_tidy::Read>(),
         row::<config::auto_tidy::Write>(),
         row::<config::cluster::Read>(),
@@ -135,7 +155,7 @@ impl Engine for Pki {
     ];
     const HELP: &'static str = "The PKI backend dynamically generates X509 server and client \
                                 certificates.";
-    const WITHOUT_TOKEN: &'static [&'static str] = &["cert/"];
+    const WITHOUT_TOKEN: &'static [&'static str] = &["acme/", "cert/"];
     const DISTRIBUTED: &'static [&'static str] = &[
         "ca",
         "ca/pem",
@@ -162,6 +182,7 @@ impl Engine for Pki {
 
     async fn periodic(&self, now: Timestamp) -> Result<(), ApiError> {
         let state = self.state.state().await?;
+        self.acme.wake(self);
         let listed = self.crls.periodic(&state, now).await;
         let counted = self.go_on_counting(now).await;
         let tidied = self.tidy.periodic(self, now).await;
@@ -179,6 +200,7 @@ impl Engine for Pki {
 
     fn shut_down(&self) {
         self.tidy.cancel();
+        self.acme.shut_down();
     }
 }
 
@@ -191,6 +213,7 @@ impl Pki {
         let index = Arc::new(Index::new(&env.view));
         Self {
             env,
+            acme: Arc::default(),
             state,
             crls,
             ocsp_cache,

@@ -110,11 +110,11 @@ enum Given {
 }
 
 /// The certificate to revoke.
-struct Target {
-    certificate: Certificate,
+pub(super) struct Target {
+    pub(super) certificate: Certificate,
     /// Empty when unknown.
-    issuer_id: String,
-    is_stored: bool,
+    pub(super) issuer_id: String,
+    pub(super) is_stored: bool,
 }
 
 impl Given {
@@ -209,7 +209,11 @@ async fn find_by_certificate(
     })
 }
 
-async fn revoke(cx: Cx<'_, Pki>, state: &Arc<State>, target: Target) -> Result<Reply, ApiError> {
+pub(super) async fn revoke(
+    cx: Cx<'_, Pki>,
+    state: &Arc<State>,
+    target: Target,
+) -> Result<Reply, ApiError> {
     let certificate = &target.certificate;
     if let Some(id) = issuer_with(state, certificate) {
         return Err(ApiError::bad_request(format!(

@@ -16,6 +16,7 @@ use signet_storage::{Observer, Record, Version, View};
 
 use crate::error::ApiError;
 use crate::mount::MountEnvironment;
+use crate::secrets::pki::acme::config::{ACME_CONFIG, AcmeConfig};
 use crate::secrets::pki::authorities::Revision;
 use crate::secrets::pki::config::crl::{CRL_CONFIG, CrlConfig};
 use crate::secrets::pki::records::{
@@ -42,6 +43,7 @@ pub(super) struct State {
     pub(super) urls: AiaConfig,
     pub(super) cluster: ClusterConfig,
     pub(super) crl_config: CrlConfig,
+    pub(super) acme: AcmeConfig,
     /// What a change of issuers or keys must find unchanged.
     pub(super) revision: Option<Version>,
     /// Made when somebody first asks.
@@ -288,6 +290,7 @@ impl State {
             urls,
             cluster,
             crl_config: config(view, CRL_CONFIG).await?,
+            acme: config(view, ACME_CONFIG).await?,
             revision,
             roots: OnceLock::new(),
         })

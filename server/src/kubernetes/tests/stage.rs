@@ -54,6 +54,8 @@ impl Stage {
         let clock = Arc::new(FixedClock::new(Timestamp::from_secs(1_800_000_000)));
         let environment = Environment {
             clock: clock.clone(),
+            probe: Arc::new(signet_api::probe::NoProbe),
+            is_public_acme_disabled: false,
             local_cluster: Arc::new(OutsideCluster),
             outbound: Arc::new(HttpOutbound::default()),
             rng: Arc::new(SeededRng::default()),

@@ -105,7 +105,7 @@ params! {
         tidy_expired_issuers: Option<bool>,
         /// Accepted: there are no CA bundles of old versions here.
         tidy_move_legacy_ca_bundle: Option<bool>,
-        /// Accepted: nothing of ACME is left over here.
+        /// Delete ACME orders that have ended, and accounts and keys that nobody uses.
         tidy_acme: Option<bool>,
         /// How long a certificate must have been expired.
         safety_buffer: Option<Seconds>,

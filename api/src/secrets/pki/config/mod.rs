@@ -1,6 +1,5 @@
 //! `config/`: how a mount behaves.
 
-pub(super) mod acme;
 pub(super) mod auto_tidy;
 pub(super) mod cluster;
 pub(super) mod crl;

@@ -3,7 +3,7 @@
 //! A revocation goes only when its certificate has ended: until then it stays on CRLs and in OCSP
 //! whatever else is tidied.
 
-mod run;
+pub(super) mod run;
 mod status;
 
 use std::sync::Arc;
@@ -175,7 +175,7 @@ impl Tidy {
     }
 
     /// Between two items: goes on after the configured pause, or stops.
-    async fn pause(&self, settings: &Settings) -> Result<(), Stop> {
+    pub(super) async fn pause(&self, settings: &Settings) -> Result<(), Stop> {
         let cancelled = self.cancelled.notified();
         if self.is_cancelled.load(Ordering::SeqCst) {
             return Err(Stop::Cancelled);
@@ -190,7 +190,7 @@ impl Tidy {
         Ok(())
     }
 
-    fn update(&self, change: impl FnOnce(&mut Progress)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.progress.lock());
     }
 }
@@ -240,7 +240,7 @@ params! {
         tidy_expired_issuers: bool,
         /// Accepted: there are no CA bundles of old versions here.
         tidy_move_legacy_ca_bundle: bool,
-        /// Accepted: nothing of ACME is left over here.
+        /// Delete ACME orders that have ended, and accounts and keys that nobody uses.
         tidy_acme: bool,
         /// How long a certificate must have been expired.
         safety_buffer: Seconds = Seconds(72 * 3600),

@@ -6,6 +6,7 @@ use signet_storage::{Batch, Entry, Expect, StorageError};
 
 use crate::error::{ApiError, ErrorKind};
 use crate::secrets::pki::Pki;
+use crate::secrets::pki::acme;
 use crate::secrets::pki::authorities::Draft;
 use crate::secrets::pki::records::{
     CERTIFICATES, CertificateRecord, REVOKED, RevokedRecord, certificate_path, revoked_path,
@@ -15,17 +16,17 @@ use crate::secrets::pki::tidy::{Settings, Tidy};
 use crate::time::Timestamp;
 
 /// A run under way.
-pub(super) struct Run<'r> {
-    pub(super) engine: &'r Pki,
-    pub(super) tidy: &'r Tidy,
-    pub(super) settings: &'r Settings,
+pub(in crate::secrets::pki) struct Run<'r> {
+    pub(in crate::secrets::pki) engine: &'r Pki,
+    pub(in crate::secrets::pki) tidy: &'r Tidy,
+    pub(in crate::secrets::pki) settings: &'r Settings,
     /// When it began: what ends meanwhile is left for the next one.
-    pub(super) now: Timestamp,
+    pub(in crate::secrets::pki) now: Timestamp,
 }
 
 /// Why a run ends early.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(in crate::secrets::pki) enum Stop {
     Cancelled,
     Failed(ApiError),
 }
@@ -56,6 +57,9 @@ impl Run<'_> {
         }
         if settings.expired_issuers {
             self.issuers().await?;
+        }
+        if settings.acme {
+            acme::tidy::tidy(self).await?;
         }
         Ok(())
     }
@@ -284,11 +288,11 @@ impl Run<'_> {
     }
 
     /// More than `buffer_secs` ago?
-    fn is_past(&self, end: Timestamp, buffer_secs: u64) -> bool {
+    pub(in crate::secrets::pki) fn is_past(&self, end: Timestamp, buffer_secs: u64) -> bool {
         self.now > end.plus_secs(buffer_secs)
     }
 
-    fn tell(&self, message: impl FnOnce() -> String) {
+    pub(in crate::secrets::pki) fn tell(&self, message: impl FnOnce() -> String) {
         self.tidy.update(|progress| progress.message = message());
     }
 

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 /// The last run, or the one under way.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(in crate::secrets::pki) struct Progress {
     pub(super) phase: Phase,
     settings: Settings,
     pub(super) message: String,
@@ -25,6 +25,10 @@ pub(super) struct Progress {
     pub(super) certificates_deleted: u64,
     pub(super) revoked_deleted: u64,
     pub(super) missing_issuers: u64,
+    pub(in crate::secrets::pki) acme_accounts: u64,
+    pub(in crate::secrets::pki) acme_accounts_deleted: u64,
+    pub(in crate::secrets::pki) acme_accounts_revoked: u64,
+    pub(in crate::secrets::pki) acme_orders_deleted: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,10 +130,16 @@ impl Progress {
             ("cert_store_deleted_count", json!(self.certificates_deleted)),
             ("revoked_cert_deleted_count", json!(self.revoked_deleted)),
             ("missing_issuer_cert_count", json!(self.missing_issuers)),
-            ("total_acme_account_count", json!(0)),
-            ("acme_account_deleted_count", json!(0)),
-            ("acme_account_revoked_count", json!(0)),
-            ("acme_orders_deleted_count", json!(0)),
+            ("total_acme_account_count", json!(self.acme_accounts)),
+            (
+                "acme_account_deleted_count",
+                json!(self.acme_accounts_deleted),
+            ),
+            (
+                "acme_account_revoked_count",
+                json!(self.acme_accounts_revoked),
+            ),
+            ("acme_orders_deleted_count", json!(self.acme_orders_deleted)),
         ];
         let is_inactive = self.phase == Phase::Inactive;
         let mut data: Map<String, Value> = fields
