@@ -7,7 +7,7 @@ mod names;
 mod tls;
 mod web;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,14 @@ use tokio::net::TcpStream;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NetworkProbe {
     ports: Ports,
+    loopback: Loopback,
+}
+
+/// Whether a host may be this machine. What listens there often trusts whoever can reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loopback {
+    Allowed,
+    Forbidden,
 }
 
 /// Where hosts listen: clients do not choose it, for others than the owner of a name may hold its
@@ -28,12 +36,57 @@ struct Ports {
     tls: u16,
 }
 
-impl Default for NetworkProbe {
-    fn default() -> Self {
+impl NetworkProbe {
+    pub(crate) fn new(loopback: Loopback) -> Self {
         let ports = Ports { http: 80, tls: 443 };
-        Self { ports }
+        Self { ports, loopback }
+    }
+
+    /// The first of the host's addresses that takes a connection.
+    async fn connect(
+        &self,
+        host: &Host,
+        port: u16,
+        resolver: Option<SocketAddr>,
+    ) -> Result<TcpStream, ProbeError> {
+        let addresses = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => names::addresses(name, resolver).await?,
+        };
+        let mut last = failed("the name has no address");
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
+            // The address that is called is the one that was looked at: no name can change between.
+            if !may_be_called(address, self.loopback) {
+                last = failed(format!("{address} is not the address of a host to look at"));
+                continue;
+            }
+            match connect_to(address, port).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
+
+/// Private networks are where most hosts are that get certificates here. On link-local addresses are
+/// the metadata services of clouds, which answer to whoever asks from this machine.
+fn may_be_called(address: IpAddr, loopback: Loopback) -> bool {
+    let address = address.to_canonical();
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let is_forbidden = is_link_local
+        || address.is_multicast()
+        || address.is_unspecified()
+        || address == AWS_METADATA_V6
+        || (address.is_loopback() && loopback == Loopback::Forbidden);
+    !is_forbidden
+}
+
+/// `fd00:ec2::254`: a metadata service on a private address.
+const AWS_METADATA_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
 
 /// For one connection with everything that is sent over it.
 const EXCHANGE: Duration = Duration::from_secs(10);
@@ -49,7 +102,7 @@ impl Probe for NetworkProbe {
         path: &str,
         resolver: Option<SocketAddr>,
     ) -> Result<Page, ProbeError> {
-        web::page(self.ports, host, path, resolver).await
+        web::page(self, host, path, resolver).await
     }
 
     async fn texts(
@@ -67,31 +120,12 @@ impl Probe for NetworkProbe {
         resolver: Option<SocketAddr>,
     ) -> Result<Handshake, ProbeError> {
         let look = async {
-            let stream = connect(&Host::Name(name.to_owned()), self.ports.tls, resolver).await?;
+            let host = Host::Name(name.to_owned());
+            let stream = self.connect(&host, self.ports.tls, resolver).await?;
             tls::handshake(stream, name, protocol).await
         };
         in_time(look).await
     }
-}
-
-/// The first of the host's addresses that takes a connection.
-async fn connect(
-    host: &Host,
-    port: u16,
-    resolver: Option<SocketAddr>,
-) -> Result<TcpStream, ProbeError> {
-    let addresses = match host {
-        Host::Address(address) => vec![*address],
-        Host::Name(name) => names::addresses(name, resolver).await?,
-    };
-    let mut last = failed("the name has no address");
-    for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        match connect_to(address, port).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 async fn connect_to(address: IpAddr, port: u16) -> Result<TcpStream, ProbeError> {

@@ -111,6 +111,7 @@ fn redirect(to: &str) -> String {
 fn probe(http: u16, tls: u16) -> NetworkProbe {
     NetworkProbe {
         ports: Ports { http, tls },
+        loopback: Loopback::Allowed,
     }
 }
 
@@ -144,6 +145,52 @@ async fn a_page_is_asked_for_by_the_name_of_the_host() {
     assert_eq!(&answer.body[..], b"wrong", "the host is the address");
 }
 
+#[test]
+fn private_networks_are_looked_at_and_the_machine_s_own_services_are_not() {
+    for (text, expected) in [
+        ("10.1.2.3", true),
+        ("192.168.0.1", true),
+        ("fd00::1", true),
+        ("203.0.113.9", true),
+        ("127.0.0.1", false),
+        ("127.83.0.1", false),
+        ("::1", false),
+        ("::ffff:127.0.0.1", false),
+        ("169.254.169.254", false),
+        ("::ffff:169.254.169.254", false),
+        ("fe80::1", false),
+        ("fd00:ec2::254", false),
+        ("0.0.0.0", false),
+        ("::", false),
+        ("224.0.0.1", false),
+        ("255.255.255.255", false),
+    ] {
+        let address = text.parse().unwrap();
+        assert_eq!(
+            may_be_called(address, Loopback::Forbidden),
+            expected,
+            "{text}"
+        );
+    }
+    assert!(may_be_called(Ipv4Addr::LOCALHOST.into(), Loopback::Allowed));
+}
+
+#[tokio::test]
+async fn this_machine_is_not_looked_at_whether_named_directly_or_by_a_redirect() {
+    let port = web(None, |_| page("secret")).await;
+    let probe = NetworkProbe {
+        loopback: Loopback::Forbidden,
+        ..probe(port, 1)
+    };
+    let refused = "127.0.0.1 is not the address of a host to look at";
+    assert_eq!(body(probe, "/x").await.unwrap_err(), refused);
+    let address = Host::Address(Ipv4Addr::LOCALHOST.into());
+    let error = probe.page(&address, "/x", None).await.unwrap_err();
+    assert_eq!(error.0, refused);
+    let error = probe.handshake("a.example", b"x", Some(dns().await)).await;
+    assert_eq!(error.err().unwrap().0, refused);
+}
+
 #[tokio::test]
 async fn redirects_are_followed_but_not_for_ever() {
     let port = web(None, |request| match request.split(' ').nth(1).unwrap() {
@@ -156,6 +203,7 @@ async fn redirects_are_followed_but_not_for_ever() {
         }),
         "/loop" => redirect("/loop"),
         "/ftp" => redirect("ftp://a.example/"),
+        "/port" => redirect("http://a.example:8200/v1/sys/health"),
         "/long" => redirect(&format!("/{}", "x".repeat(2000))),
         path => match path.trim_start_matches('/').parse::<u32>() {
             Ok(0) => page("arrived"),
@@ -172,6 +220,7 @@ async fn redirects_are_followed_but_not_for_ever() {
         ("/11", "more than 10 redirects"),
         ("/loop", "more than 10 redirects"),
         ("/ftp", "no URL of http or https"),
+        ("/port", "redirected to port 8200"),
         ("/long", "too long"),
     ] {
         assert!(fetch(path).await.unwrap_err().contains(reason), "{path}");

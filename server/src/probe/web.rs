@@ -11,7 +11,7 @@ use signet_api::probe::{Host, MAX_PAGE_BYTES, Page, ProbeError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
-use super::{Ports, connect, failed, in_time, tls};
+use super::{NetworkProbe, Ports, failed, in_time, tls};
 
 const MAX_REDIRECTS: usize = 10;
 const MAX_URL_BYTES: usize = 2000;
@@ -19,7 +19,7 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
 pub(super) async fn page(
-    ports: Ports,
+    probe: &NetworkProbe,
     host: &Host,
     path: &str,
     resolver: Option<SocketAddr>,
@@ -32,7 +32,7 @@ pub(super) async fn page(
     let mut url = Url::parse(&format!("http://{host}{path}"))
         .map_err(|_| failed(format!("{host} cannot be called")))?;
     for _ in 0..=MAX_REDIRECTS {
-        match in_time(fetch(ports, &url, resolver)).await? {
+        match in_time(fetch(probe, &url, resolver)).await? {
             Fetched::Page(page) => return Ok(page),
             Fetched::Redirect(location) => url = redirected(&url, &location)?,
         }
@@ -57,7 +57,7 @@ fn redirected(from: &Url, location: &str) -> Result<Url, ProbeError> {
 }
 
 async fn fetch(
-    ports: Ports,
+    probe: &NetworkProbe,
     url: &Url,
     resolver: Option<SocketAddr>,
 ) -> Result<Fetched, ProbeError> {
@@ -68,8 +68,14 @@ async fn fetch(
         None => return Err(failed("URL without a host")),
     };
     let is_tls = url.scheme() == "https";
-    let usual = if is_tls { ports.tls } else { ports.http };
-    let stream = connect(&host, url.port().unwrap_or(usual), resolver).await?;
+    let Ports { http, tls } = probe.ports;
+    let port = url.port().unwrap_or(if is_tls { tls } else { http });
+    if port != http && port != tls {
+        return Err(failed(format!(
+            "redirected to port {port}, which is not looked at"
+        )));
+    }
+    let stream = probe.connect(&host, port, resolver).await?;
     if is_tls {
         let stream = tls::with_anybody(stream, &host).await?;
         exchange(TokioIo::new(stream), url).await

@@ -14,7 +14,7 @@ use super::Error;
 use super::pod::Pod;
 use crate::config::Settings;
 use crate::outbound::HttpOutbound;
-use crate::probe::NetworkProbe;
+use crate::probe::{Loopback, NetworkProbe};
 use crate::version::COMPATIBLE_VAULT_VERSION;
 
 /// Slow computations that may wait for a core.
@@ -31,7 +31,11 @@ pub(super) fn build(settings: &Settings) -> Result<Arc<Node>, Error> {
         key_pool: Pool::new(cores, KEYS_WAITING),
         keys_ahead: Arc::new(KeysAhead::new(settings.rsa_keys_ahead)),
         outbound: Arc::new(HttpOutbound::default()),
-        probe: Arc::new(NetworkProbe::default()),
+        probe: Arc::new(NetworkProbe::new(match settings.dev {
+            // There the hosts of a test are on the same machine.
+            Some(_) => Loopback::Allowed,
+            None => Loopback::Forbidden,
+        })),
         is_public_acme_disabled: settings.is_public_acme_disabled,
         local_cluster: local_cluster(settings),
     };
