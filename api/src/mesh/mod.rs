@@ -24,9 +24,11 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use signet_pki::vet::WorkloadLifetimes;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::call::Peer;
+use crate::error::ApiError;
 use crate::mount::Mount;
 use crate::node::{Core, Node};
 use crate::permit::Permit;
@@ -50,6 +52,7 @@ pub use token_review::KubernetesAuthenticator;
 pub struct Mesh {
     node: Arc<Node>,
     settings: ArcSwap<MeshSettings>,
+    issuing: Semaphore,
 }
 
 /// One request for a certificate.
@@ -67,6 +70,10 @@ pub struct CertificateCall {
     /// The SPIFFE ID that a node's proxy asks for on behalf of a pod.
     pub impersonated: Option<String>,
 }
+
+/// Certificates that are computed and stored together. When more are asked for, the others wait, so that who asks
+/// for something else, such as the server's health, waits behind few of them.
+const ISSUED_AT_ONCE: usize = 64;
 
 /// Where the certificates come from, at one moment.
 struct Authority {
@@ -87,6 +94,7 @@ impl Mesh {
         Arc::new(Self {
             node,
             settings: ArcSwap::from_pointee(settings),
+            issuing: Semaphore::new(ISSUED_AT_ONCE),
         })
     }
 
@@ -144,7 +152,11 @@ impl Mesh {
         let request = audit::with_caller(&context, request, &caller);
         let permit = Permit::for_workload(&caller);
         audit::accepted(&context, &request, &permit).await?;
+        let turn = self.issuing.acquire().await.map_err(ApiError::internal)?;
+        // Whoever has something else to do goes first.
+        tokio::task::yield_now().await;
         let issued = self.issue(&context, &authority, &caller, &call).await;
+        drop(turn);
         audit::answered(&context, &request, &permit, issued.as_ref()).await?;
         let issued = issued?;
         tracing::debug!(

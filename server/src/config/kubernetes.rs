@@ -64,7 +64,7 @@ pub(super) fn read(file: &mut Section, report: &mut Report) -> Option<Kubernetes
     let lease_name = section
         .filled_text("lease_name", report)
         .unwrap_or_else(|| "signet".to_owned());
-    section.finish(report);
+    section.finish_strictly("kubernetes", report);
     Some(KubernetesSettings {
         mount: mount?,
         kubeconfig,
@@ -108,7 +108,7 @@ fn istiod(section: &mut Section, report: &mut Report) -> Option<IstiodSettings> 
     {
         report.error(&renew_place, "renew_before must be shorter than ttl");
     }
-    block.finish(report);
+    block.finish_strictly("istiod_certificate", report);
     Some(IstiodSettings {
         role: role?,
         secret_name,
@@ -212,6 +212,14 @@ mod tests {
                 "kubernetes { mount = \"m\" istiod_certificate { role = \"r\" ttl = \"1h\" renew_before = \"1h\" } }",
                 "renew_before must be shorter than ttl",
             ),
+            (
+                "kubernetes { mount = \"m\" bogus = 1 }",
+                "kubernetes has no key bogus",
+            ),
+            (
+                "kubernetes { mount = \"m\" istiod_certificate { role = \"r\" bogus = 1 } }",
+                "istiod_certificate has no key bogus",
+            ),
         ] {
             let (_, report) = read_text(text);
             assert!(
@@ -219,12 +227,5 @@ mod tests {
                 "{text}: {report:?}"
             );
         }
-        let (_, report) = read_text("kubernetes { mount = \"m\" bogus = 1 }");
-        assert!(
-            report
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("bogus"))
-        );
     }
 }

@@ -100,7 +100,7 @@ async fn floods_end_their_connection_and_memory_stays_bounded() {
     }
     others_are_served(&mesh).await;
     let grown = mesh.server.peak_memory_kib() - before;
-    assert!(grown < 64 * MIB, "{grown} KiB more");
+    assert!(grown < 16 * MIB, "{grown} KiB more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
