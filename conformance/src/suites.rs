@@ -168,4 +168,12 @@ mod tests {
         assert_eq!(names(&["cases"]).unwrap(), ["acl", "sys"]);
         assert!(names(&["nonesuch"]).unwrap_err().contains("nonesuch"));
     }
+
+    #[test]
+    fn no_folder_of_cases_is_called_as_a_suite_is() {
+        let areas = crate::cases::areas(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap();
+        for name in PROGRAMS.iter().map(|program| program.name).chain([NAMES]) {
+            assert!(!areas.contains(&name.to_owned()), "{name}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ import (
 
 	certmanager "github.com/cert-manager/cert-manager/pkg/client/clientset/versioned"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -376,6 +377,13 @@ func eventually(t *testing.T, ask func() error) {
 func (c *cluster) signetInCluster(t *testing.T) (kubeconfig, tokenFile string) {
 	t.Helper()
 	c.kubectl(t, "", "apply", "--server-side", "-k", "../../../deploy/kubernetes")
+	// The API server takes a moment until it goes by new rights.
+	eventually(t, func() error {
+		if !may(t, authorizationv1.ResourceAttributes{Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews"}) {
+			return errors.New("may not review tokens")
+		}
+		return nil
+	})
 	token := c.token(t, "signet", "signet", nil)
 	kubeconfig, err := c.kubeconfig("signet", map[string]string{"token": token})
 	fatal(t, err)

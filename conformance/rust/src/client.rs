@@ -19,7 +19,15 @@ pub(crate) async fn run(report: &mut Report) {
     {
         report.add("ring", Err("another provider is installed".into()));
     }
-    report.add("health and mounts", system().await);
+    if std::env::var("CONFORMANCE_AGAINST").as_deref() == Ok("openbao") {
+        report.skip(
+            "health",
+            "OpenBao leaves out a field that vaultrs insists on",
+        );
+    } else {
+        report.add("health", health().await);
+    }
+    report.add("mounts", mounts().await);
     report.add("policies", policies().await);
     report.add("tokens", tokens().await);
     report.add("approle", login().await);
@@ -34,16 +42,17 @@ fn client(token: Option<&str>) -> Result<VaultClient, Box<dyn std::error::Error>
     Ok(VaultClient::new(settings.build()?)?)
 }
 
-async fn system() -> Outcome {
+async fn health() -> Outcome {
     let root = client(None)?;
-    // OpenBao's health leaves out a field that this client insists on.
-    if std::env::var("CONFORMANCE_AGAINST").as_deref() != Ok("openbao") {
-        ensure(sys::health(&root).await?.initialized, "health")?;
-        ensure(
-            matches!(root.status().await?, sys::ServerStatus::OK),
-            "status",
-        )?;
-    }
+    ensure(sys::health(&root).await?.initialized, "health")?;
+    ensure(
+        matches!(root.status().await?, sys::ServerStatus::OK),
+        "status",
+    )
+}
+
+async fn mounts() -> Outcome {
+    let root = client(None)?;
     sys::mount::enable(&root, "rust_mount", "pki", None).await?;
     ensure(
         sys::mount::list(&root).await?.contains_key("rust_mount/"),
