@@ -4,7 +4,7 @@
 //!
 //! `SIGNET_TEST_BAO` names the reference binary; `scripts/test` installs it.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bench;
 mod servers;
