@@ -16,3 +16,5 @@ mod kubernetes_login;
 mod lifecycle;
 mod support;
 mod tls;
+#[path = "../support/token_review.rs"]
+mod token_review;

@@ -190,10 +190,10 @@ impl Get {
         }
         let data = secret.field("data").and_then(Value::as_object);
         if let Some(name) = &self.field.field {
+            let data = data.ok_or_else(|| Stop::failed(format!("No data found at {path}")))?;
             let value = data
-                .and_then(|data| data.get(name))
-                .or_else(|| secret.field(name))
-                .ok_or_else(|| Stop::usage(format!("Field \"{name}\" not present in secret")))?;
+                .get(name)
+                .ok_or_else(|| Stop::usage(format!("Field \"{name}\" not present in map")))?;
             return print_value(cli.ui, format, value);
         }
         if format != Format::Table {

@@ -2,34 +2,32 @@
 //! and once to this one under the name `bao`, must print the same and end with the same code. Each
 //! tool has a server of its own, so that neither sees what the other did.
 //!
-//! `SIGNET_TEST_BAO` names the reference binary.
+//! `SIGNET_TEST_BAO` names the reference binary; `scripts/test` installs it.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+mod bench;
+mod servers;
+#[path = "../support/token_review.rs"]
+mod token_review;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+
+use bench::{Bench, Listener, differences};
+
+/// The reference and this program.
+fn programs() -> (PathBuf, &'static Path) {
+    let reference = std::env::var_os("SIGNET_TEST_BAO")
+        .unwrap_or_else(|| panic!("SIGNET_TEST_BAO is not set: run the tests with scripts/test"));
+    (reference.into(), Path::new(env!("CARGO_BIN_EXE_signet")))
+}
 
 #[test]
 fn prints_what_the_reference_prints() {
-    let reference = std::env::var_os("SIGNET_TEST_BAO")
-        .unwrap_or_else(|| panic!("SIGNET_TEST_BAO is not set: run the tests with scripts/test"));
-    let reference = Path::new(&reference);
-    let theirs = Bench::start(reference, reference);
-    let ours = Bench::start(reference, Path::new(env!("CARGO_BIN_EXE_signet")));
-    let mut differences = String::new();
-    for line in COMMANDS
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
-        let (expected, actual) = (theirs.run(line), ours.run(line));
-        if expected != actual {
-            let report = format!("$ {line}\n--- reference\n{expected}\n--- signet\n{actual}\n\n");
-            differences.push_str(&report);
-        }
-    }
+    let (reference, signet) = programs();
+    let theirs = Bench::start(&reference, &reference, Listener::Plain);
+    let ours = Bench::start(&reference, signet, Listener::Plain);
+    let differences = differences(&theirs.play(COMMANDS), &ours.play(COMMANDS));
     assert!(differences.is_empty(), "{differences}");
 }
 
@@ -197,167 +195,3 @@ const COMMANDS: &str = r"
     read -output-policy sys/mounts
     list -output-policy cubbyhole
 ";
-
-/// A development server of the reference, and a tool under the name `bao` that talks to it.
-struct Bench {
-    server: Child,
-    port: u16,
-    home: tempfile::TempDir,
-    tool: PathBuf,
-}
-
-impl Bench {
-    fn start(reference: &Path, tool: &Path) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let link = home.path().join("bao");
-        std::os::unix::fs::symlink(tool, &link).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut server = Command::new(reference)
-            .args([
-                "server",
-                "-dev",
-                "-dev-root-token-id=root",
-                "-dev-no-store-token",
-            ])
-            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
-            .env_clear()
-            .env("HOME", home.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let ready = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("Development mode should NOT be used"));
-        assert!(ready, "the reference server does not start");
-        // A server whose output nobody reads would block once the pipe is full.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            server,
-            port,
-            home,
-            tool: link,
-        }
-    }
-
-    /// Exit code, output and errors, with all that differs from run to run masked.
-    fn run(&self, line: &str) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = Command::new(&self.tool)
-            .args(words(line))
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("BAO_ADDR", format!("http://127.0.0.1:{}", self.port))
-            .env("BAO_TOKEN", "root")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            let text = text.replace(&self.port.to_string(), "PORT");
-            masked(&text.replace(&(self.port + 1).to_string(), "PORT+1"))
-        };
-        format!(
-            "exit {:?}\n{}\n{}",
-            status.code(),
-            text(&stdout),
-            text(&stderr)
-        )
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim();
-    while !rest.is_empty() {
-        let (word, after) = match rest.strip_prefix('\'') {
-            Some(quoted) => quoted.split_once('\'').unwrap(),
-            None => rest.split_once(' ').unwrap_or((rest, "")),
-        };
-        words.push(word.to_owned());
-        rest = after.trim_start();
-    }
-    words
-}
-
-/// Without the bodies of PEM blocks, long random words, times and accessors, and without the line
-/// that either tool prints when it asks about a move before it is done.
-fn masked(text: &str) -> String {
-    let mut lines = Vec::new();
-    let mut inside = false;
-    for line in text.lines() {
-        if line.contains("-----END ") {
-            inside = false;
-        }
-        if !inside && !line.starts_with("Waiting for terminal status") {
-            lines.push(masked_line(line));
-        }
-        inside |= line.contains("-----BEGIN ") && !line.contains("-----END ");
-    }
-    lines.join("\n")
-}
-
-fn masked_line(line: &str) -> String {
-    if line.starts_with("curl ") {
-        return masked_words(&with_sorted_headers(line));
-    }
-    masked_words(line)
-}
-
-/// The reference names the headers of a request in any order.
-fn with_sorted_headers(curl: &str) -> String {
-    let mut parts = curl.split(" -H ");
-    let mut sorted = parts.next().unwrap_or_default().to_owned();
-    let (mut headers, mut rest) = (Vec::new(), String::new());
-    for part in parts {
-        let closing = part.match_indices('"').nth(1);
-        let (header, after) = part.split_at(closing.map_or(part.len(), |(at, _)| at + 1));
-        headers.push(header);
-        rest.push_str(after);
-    }
-    headers.sort_unstable();
-    for header in headers {
-        sorted.push_str(" -H ");
-        sorted.push_str(header);
-    }
-    sorted + &rest
-}
-
-fn masked_words(line: &str) -> String {
-    let is_part =
-        |character: char| character.is_ascii_alphanumeric() || "+/=:._-\\".contains(character);
-    let mut masked = String::new();
-    let mut word = String::new();
-    for character in line.chars().chain(['\n']) {
-        if is_part(character) {
-            word.push(character);
-            continue;
-        }
-        let digits = word.chars().filter(char::is_ascii_digit).count();
-        let random = (word.len() >= 20 && digits > 0) || digits >= 8 || is_accessor(&word);
-        masked.push_str(if random { "#" } else { &word });
-        word.clear();
-        masked.push(character);
-    }
-    masked.trim_end().to_owned()
-}
-
-fn is_accessor(word: &str) -> bool {
-    let last = word.rsplit(['_', '.']).next().unwrap_or_default();
-    (last.len() == 8 && last.chars().all(|character| character.is_ascii_hexdigit()))
-        || (last.len() == 24 && last.chars().all(char::is_alphanumeric))
-}
