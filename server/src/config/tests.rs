@@ -327,6 +327,20 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
+fn unknown_acme_clients_are_shut_out_unless_the_environment_clearly_says_no() {
+    let is_disabled = |variables: &[(&str, &str)]| {
+        let settings = load_with(BASE, |_| {}, variables).unwrap();
+        settings.is_public_acme_disabled
+    };
+    assert!(!is_disabled(&[]));
+    for name in ["BAO_DISABLE_PUBLIC_ACME", "VAULT_DISABLE_PUBLIC_ACME"] {
+        for (value, expected) in [("true", true), ("1", true), ("yes", true), ("false", false)] {
+            assert_eq!(is_disabled(&[(name, value)]), expected, "{name}={value}");
+        }
+    }
+}
+
+#[test]
 fn a_directory_stands_for_its_files_in_order() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(

@@ -23,18 +23,13 @@ pub(super) async fn addresses(
 ) -> Result<Vec<IpAddr>, ProbeError> {
     let not_found = || failed(format!("failed to look up addresses of {name}"));
     let lookup = async {
-        match resolver {
-            Some(server) => {
-                let name = absolute(name)?;
-                let found = at(server)?.lookup_ip(name).await;
-                Ok(found.map_err(|_| not_found())?.iter().collect())
-            }
-            None => {
-                let found = tokio::net::lookup_host((name, 0)).await;
-                let found = found.map_err(|_| not_found())?;
-                Ok(found.map(|address| address.ip()).collect())
-            }
-        }
+        let Some(server) = resolver else {
+            let found = tokio::net::lookup_host((name, 0)).await;
+            let found = found.map_err(|_| not_found())?;
+            return Ok(found.map(|address| address.ip()).collect());
+        };
+        let found = at(server)?.lookup_ip(absolute(name)?).await;
+        Ok(found.map_err(|_| not_found())?.iter().collect())
     };
     match tokio::time::timeout(EXCHANGE, lookup).await {
         Ok(outcome) => outcome,
@@ -59,9 +54,8 @@ pub(super) async fn texts(
         None => of_machine()?,
     };
     let lookup = resolver.lookup(absolute(name)?, RecordType::TXT);
-    let found = match tokio::time::timeout(EXCHANGE, lookup).await {
-        Ok(Ok(found)) => found,
-        _ => return Err(not_found()),
+    let Ok(Ok(found)) = tokio::time::timeout(EXCHANGE, lookup).await else {
+        return Err(not_found());
     };
     let texts = found
         .answers()

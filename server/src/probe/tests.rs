@@ -277,7 +277,8 @@ async fn the_status_of_the_page_is_told() {
 
 #[tokio::test]
 async fn names_are_looked_up_with_the_given_resolver() {
-    let resolver = Some(dns().await);
+    let server = dns().await;
+    let resolver = Some(server);
     let probe = probe(1, 1);
     let texts = probe.texts("_acme-challenge.a.example", resolver).await;
     assert_eq!(texts.unwrap(), ["first", "second"]);
@@ -287,8 +288,7 @@ async fn names_are_looked_up_with_the_given_resolver() {
         .texts("_acme-challenge.nobody.example", resolver)
         .await;
     let text = format!(
-        "failed to lookup TXT records for domain (_acme-challenge.nobody.example) via resolver {}",
-        resolver.unwrap()
+        "failed to lookup TXT records for domain (_acme-challenge.nobody.example) via resolver {server}"
     );
     assert_eq!(missing, Err(ProbeError(text)));
     let nobody = Host::Name("nobody.example".to_owned());

@@ -141,7 +141,7 @@ async fn where_unknown_clients_are_forbidden_accounts_must_be_bound() {
     assert_eq!(pki.fetch("acme/directory").await.status, 200);
     // As it was set before the variable was.
     pki.edit_record("config/acme", |record| {
-        record["eab_policy"] = json!("not-required")
+        record["eab_policy"] = json!("not-required");
     })
     .await;
     pki.reopen().await;

@@ -65,7 +65,7 @@ async fn create(session: &Session<'_>, contact: Vec<String>) -> Result<Reply, Fa
     };
     let external_key = match binding {
         Some(binding) => Some(eab::bind(session, binding, &mut batch).await?),
-        None if session.directory.state.acme.eab_policy == EabPolicy::NotRequired => None,
+        None if session.directory.state.acme.eab_policy == EabPolicy::Nobody => None,
         None => return Err(Kind::ExternalAccountRequired.alone().into()),
     };
     let id = session.new_id()?;

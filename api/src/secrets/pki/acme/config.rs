@@ -45,7 +45,7 @@ impl Default for AcmeConfig {
             allowed_issuers: vec![ANY.to_owned()],
             allow_role_ext_key_usage: false,
             dns_resolver: None,
-            eab_policy: EabPolicy::NotRequired,
+            eab_policy: EabPolicy::Nobody,
         }
     }
 }
@@ -89,27 +89,25 @@ impl DefaultPolicy {
 
 /// Whose accounts have to be bound to somebody who is known elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub(in crate::secrets::pki) enum EabPolicy {
     /// Everybody's, also of those that are there already.
-    AlwaysRequired,
-    /// Those of new accounts.
-    NewAccountRequired,
-    NotRequired,
+    #[serde(rename = "always-required")]
+    All,
+    /// Those that are made from now on.
+    #[serde(rename = "new-account-required")]
+    New,
+    #[serde(rename = "not-required")]
+    Nobody,
 }
 
 impl EabPolicy {
-    const ALL: [Self; 3] = [
-        Self::NotRequired,
-        Self::NewAccountRequired,
-        Self::AlwaysRequired,
-    ];
+    const ALL: [Self; 3] = [Self::Nobody, Self::New, Self::All];
 
     fn name(self) -> &'static str {
         match self {
-            Self::AlwaysRequired => "always-required",
-            Self::NewAccountRequired => "new-account-required",
-            Self::NotRequired => "not-required",
+            Self::All => "always-required",
+            Self::New => "new-account-required",
+            Self::Nobody => "not-required",
         }
     }
 
@@ -131,8 +129,7 @@ impl AcmeConfig {
     }
 
     fn is_public_against_orders(&self, cx: Cx<'_, Pki>) -> bool {
-        cx.engine.env.environment.is_public_acme_disabled
-            && self.eab_policy != EabPolicy::AlwaysRequired
+        cx.engine.env.environment.is_public_acme_disabled && self.eab_policy != EabPolicy::All
     }
 
     pub(super) fn allows_role(&self, name: &str) -> bool {

@@ -191,7 +191,7 @@ impl Directory {
             "revokeCert": self.url("revoke-cert"),
             "keyChange": self.url("key-change"),
             "meta": {
-                "externalAccountRequired": self.state.acme.eab_policy != EabPolicy::NotRequired,
+                "externalAccountRequired": self.state.acme.eab_policy != EabPolicy::Nobody,
             },
         })
     }

@@ -18,7 +18,7 @@ use crate::reply::Reply;
 use crate::secrets::pki::acme::orders::{self, OrderParams, not_in};
 use crate::secrets::pki::acme::problem::{Failure, Kind, Problem};
 use crate::secrets::pki::acme::records::{
-    IdentifierKind, Issued, Order, Status, certificate_path, order_path,
+    Identifier, IdentifierKind, Issued, Order, Status, certificate_path, order_path,
 };
 use crate::secrets::pki::acme::session::{Action, Session, in_every_directory, type_name};
 use crate::secrets::pki::leaf::surroundings;
@@ -129,7 +129,7 @@ fn request(session: &Session<'_>, order: &Order, csr: &Csr) -> Result<OrderReque
             .map(|it| it.value.clone())
             .collect(),
         ips: of_kind(IdentifierKind::Ip)
-            .filter_map(|it| it.address())
+            .filter_map(Identifier::address)
             .collect(),
         longest_secs: LONGEST_SECS,
         keeps_ext_key_usage: session.directory.state.acme.allow_role_ext_key_usage,

@@ -146,9 +146,9 @@ impl Action for Certificate {
     const HELP: &'static str = "Read the certificate of an ACME order, with its chain.";
 
     async fn act(session: &Session<'_>, params: &OrderParams) -> Result<Reply, Failure> {
-        let found = find(session, &params.order_id).await?;
-        let Some(issued) = &found.order.issued else {
-            return Err(not_in(found.status, Status::Valid));
+        let ordered = find(session, &params.order_id).await?;
+        let Some(issued) = &ordered.order.issued else {
+            return Err(not_in(ordered.status, Status::Valid));
         };
         let serial = SerialNumber::parse(&issued.serial).map_err(ApiError::internal)?;
         let Some(record) = session.cx.engine.certificate(serial).await? else {
@@ -156,12 +156,12 @@ impl Action for Certificate {
             return Err(Kind::Malformed.because(text).into());
         };
         let state = &session.directory.state;
-        let issuer = state
+        let found = state
             .issuers
             .iter()
             .find(|issuer| issuer.record.id == record.issuer_id);
         let mut chain = signet_pki::pem::encode("CERTIFICATE", &record.der);
-        for link in issuer.iter().flat_map(|issuer| &issuer.chain) {
+        for link in found.iter().flat_map(|issuer| &issuer.chain) {
             chain.push_str(&link.pem);
         }
         Ok(Reply::raw("application/pem-certificate-chain", chain))

@@ -51,15 +51,12 @@ impl Action for Revoke {
         };
         let state = &session.directory.state;
         let revoked = revoke(session.cx, state, target).await?;
-        match revoked.body {
-            Body::Data(Some(data)) => Ok(json(&data)?),
-            _ => {
-                let text = revoked.warnings.join("; ");
-                Err(Kind::Malformed
-                    .because(format!("unable to revoke certificate: {text}"))
-                    .into())
-            }
-        }
+        let Body::Data(Some(data)) = revoked.body else {
+            let text = revoked.warnings.join("; ");
+            let text = format!("unable to revoke certificate: {text}");
+            return Err(Kind::Malformed.because(text).into());
+        };
+        Ok(json(&data)?)
     }
 }
 

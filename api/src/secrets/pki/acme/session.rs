@@ -226,7 +226,7 @@ impl SignedIn {
             return Err(Kind::Unauthorized.with(text));
         }
         let is_bound = self.record.external_key.is_some();
-        if directory.state.acme.eab_policy == EabPolicy::AlwaysRequired && !is_bound {
+        if directory.state.acme.eab_policy == EabPolicy::All && !is_bound {
             return Err(Kind::ExternalAccountRequired.alone());
         }
         Ok(())
