@@ -56,6 +56,9 @@ func applied(t *testing.T, server *harness.Server, authority *harness.Authority)
 	t.Cleanup(func() {
 		shared.kubectl(t, manifest, "delete", "--ignore-not-found", "-f", "-")
 		shared.kubectl(t, "", "delete", "--ignore-not-found", "-n", istioSystem, "secret", "istiod-tls", "httpbin-tls")
+		// Nobody collects what belonged to the Certificates, and the next ones would find it under the same names.
+		shared.kubectl(t, "", "delete", "--all", "-n", istioSystem, "certificaterequests")
+		shared.kubectl(t, "", "delete", "-n", istioSystem, "secret", "-l", "cert-manager.io/next-private-key=true")
 	})
 }
 
