@@ -9,89 +9,40 @@ use crate::error::ApiError;
 use crate::params::params;
 use crate::reply::Reply;
 
-const HELP: &str = "Refuses: the login by a browser is not available.";
-
-fn refused() -> ApiError {
-    ApiError::bad_request("OIDC login with a browser is not available on this server")
-}
-
 params! {
-    pub(super) struct AuthUrlParams {}
+    pub(super) struct BrowserParams {}
     ignored {
         /// Client-provided nonce that must match during callback, if present.
-        client_nonce: String,
-        /// The OAuth redirect_uri to use in the authorization URL.
-        redirect_uri: String,
-        /// The role to issue an OIDC authorization URL against.
-        role: String,
-    }
-}
-
-pub(super) struct AuthUrl<K>(PhantomData<K>);
-
-impl<K: Kind> Endpoint for AuthUrl<K> {
-    type Engine = JwtAuth<K>;
-    type Params = AuthUrlParams;
-
-    const ROUTES: &'static [Route] = &[Route::unauthenticated(Op::Write, "oidc/auth_url")];
-    const HELP: &'static str = HELP;
-
-    async fn handle(_cx: Cx<'_, JwtAuth<K>>, _params: AuthUrlParams) -> Result<Reply, ApiError> {
-        Err(refused())
-    }
-}
-
-params! {
-    pub(super) struct CallbackParams {}
-    ignored {
-        /// Client-provided nonce.
         client_nonce: String,
         /// Code of the provider.
         code: String,
         /// Token of the provider.
         id_token: String,
+        /// The OAuth redirect_uri to use in the authorization URL.
+        redirect_uri: String,
+        /// The role to issue an OIDC authorization URL against.
+        role: String,
         /// State of the login.
         state: String,
     }
 }
 
-pub(super) struct Callback<K>(PhantomData<K>);
+pub(super) struct Browser<K>(PhantomData<K>);
 
-impl<K: Kind> Endpoint for Callback<K> {
+impl<K: Kind> Endpoint for Browser<K> {
     type Engine = JwtAuth<K>;
-    type Params = CallbackParams;
+    type Params = BrowserParams;
 
     const ROUTES: &'static [Route] = &[
         Route::unauthenticated(Op::Read, "oidc/callback"),
+        Route::unauthenticated(Op::Write, "oidc/auth_url"),
         Route::unauthenticated(Op::Write, "oidc/callback"),
+        Route::unauthenticated(Op::Write, "oidc/poll"),
     ];
-    const HELP: &'static str = HELP;
+    const HELP: &'static str = "Refuses: the login by a browser is not available.";
 
-    async fn handle(_cx: Cx<'_, JwtAuth<K>>, _params: CallbackParams) -> Result<Reply, ApiError> {
-        Err(refused())
-    }
-}
-
-params! {
-    pub(super) struct PollParams {}
-    ignored {
-        /// Client-provided nonce.
-        client_nonce: String,
-        /// State of the login.
-        state: String,
-    }
-}
-
-pub(super) struct Poll<K>(PhantomData<K>);
-
-impl<K: Kind> Endpoint for Poll<K> {
-    type Engine = JwtAuth<K>;
-    type Params = PollParams;
-
-    const ROUTES: &'static [Route] = &[Route::unauthenticated(Op::Write, "oidc/poll")];
-    const HELP: &'static str = HELP;
-
-    async fn handle(_cx: Cx<'_, JwtAuth<K>>, _params: PollParams) -> Result<Reply, ApiError> {
-        Err(refused())
+    async fn handle(_cx: Cx<'_, JwtAuth<K>>, _params: BrowserParams) -> Result<Reply, ApiError> {
+        let text = "OIDC login with a browser is not available on this server";
+        Err(ApiError::bad_request(text))
     }
 }

@@ -114,9 +114,7 @@ impl Mount {
 impl<K: Kind> Engine for JwtAuth<K> {
     const KIND: &'static str = K::NAME;
     const ENDPOINTS: &'static [Row<Self>] = &[
-        row::<browser::AuthUrl<K>>(),
-        row::<browser::Callback<K>>(),
-        row::<browser::Poll<K>>(),
+        row::<browser::Browser<K>>(),
         row::<config::Read<K>>(),
         row::<config::Write<K>>(),
         row::<login::Login<K>>(),

@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 use crate::cli::Cli;
 use crate::cli::args::parse_flag_pair;
 use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::data::no_value;
 use crate::cli::duration::GoDuration;
-use crate::cli::flags::{FieldFlag, Format, FormatFlag, HttpFlags, one_argument};
+use crate::cli::flags::{FieldFlag, Format, FormatFlag};
 use crate::cli::ui::{Outcome, Stop};
 
-use super::{Location, print_path, print_titled};
+use super::{KeyFlags, print_path, print_titled};
 
 /// Interact with what is known about a secret
 ///
@@ -33,12 +34,7 @@ pub(crate) enum Metadata {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Delete {
     #[command(flatten)]
-    http: HttpFlags,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
+    key: KeyFlags,
 }
 
 /// Print what is known about a secret and its versions
@@ -48,16 +44,11 @@ pub(crate) struct Delete {
 #[command(verbatim_doc_comment)]
 pub(crate) struct Get {
     #[command(flatten)]
-    http: HttpFlags,
+    key: KeyFlags,
     #[command(flatten)]
     format: FormatFlag,
     #[command(flatten)]
     field: FieldFlag,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
 }
 
 /// Set what holds for a secret
@@ -76,20 +67,16 @@ pub(crate) struct Put {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Patch {
-    #[command(flatten)]
-    change: Change,
     /// Entry of the custom metadata to take away; can be given several times.
     #[arg(long, value_name = "string")]
     remove_custom_metadata: Vec<String>,
+    #[command(flatten)]
+    change: Change,
 }
 
 /// What both have in common.
 #[derive(Args, Debug)]
 struct Change {
-    #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
     /// Whether every write has to name the version that it counts on.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     cas_required: Option<bool>,
@@ -102,11 +89,10 @@ struct Change {
     /// How many versions are kept.
     #[arg(long, value_name = "int")]
     max_versions: Option<u64>,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
+    #[command(flatten)]
+    key: KeyFlags,
+    #[command(flatten)]
+    format: FormatFlag,
 }
 
 impl Metadata {
@@ -127,8 +113,7 @@ impl Metadata {
 
 impl Delete {
     fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
-        let client = cli.client(&self.http)?;
-        let path = metadata_path(cli, &self.http, self.mount.as_deref(), &self.arguments)?;
+        let (client, path) = find(cli, &self.key)?;
         client
             .send(&Call::delete(&path))
             .map_err(|error| error.stop(format!("Error deleting {path}")))?;
@@ -141,8 +126,7 @@ impl Delete {
 impl Get {
     fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
         let format = cli.format(&self.format)?;
-        let client = cli.client(&self.http)?;
-        let path = metadata_path(cli, &self.http, self.mount.as_deref(), &self.arguments)?;
+        let (client, path) = find(cli, &self.key)?;
         let secret = client
             .secret(&Call::get(&path))
             .map_err(|error| error.stop(format!("Error reading {path}")))?
@@ -178,8 +162,7 @@ impl Change {
         call: impl FnOnce(&str, &Map<String, Value>) -> Call,
     ) -> Outcome {
         let format = cli.format(&self.format)?;
-        let client = cli.client(&self.http)?;
-        let path = metadata_path(cli, &self.http, self.mount.as_deref(), &self.arguments)?;
+        let (client, path) = find(cli, &self.key)?;
         let body = self.body(removed);
         let secret = client
             .done(&call(&path, &body))
@@ -212,17 +195,11 @@ impl Change {
     }
 }
 
-/// Where the metadata of the one argument are.
-fn metadata_path(
-    cli: &Cli<'_, '_>,
-    http: &HttpFlags,
-    mount: Option<&str>,
-    arguments: &[String],
-) -> Result<String, Stop> {
-    let key = one_argument(arguments)?;
-    let location = Location::find(cli, http, mount, key)?;
+/// The path of the metadata.
+fn find(cli: &Cli<'_, '_>, key: &KeyFlags) -> Result<(Client, String), Stop> {
+    let (client, location) = key.find(cli)?;
     if !location.versioned {
         return Err(Stop::usage("Metadata not supported on KV Version 1"));
     }
-    Ok(location.path("metadata"))
+    Ok((client, location.path("metadata")))
 }

@@ -1,4 +1,6 @@
 //! `kv`: the simple store of secrets, in both of its versions.
+//!
+//! Flags of a command stand before those that it shares, whose heading in its help they would get.
 
 mod metadata;
 mod patch;
@@ -47,16 +49,11 @@ pub(crate) enum Kv {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Delete {
-    #[command(flatten)]
-    http: HttpFlags,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
     /// Versions to delete instead of the newest, separated by commas.
     #[arg(long, value_name = "string", value_delimiter = ',')]
     versions: Vec<String>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
+    #[command(flatten)]
+    key: KeyFlags,
 }
 
 /// Print a secret
@@ -65,20 +62,15 @@ pub(crate) struct Delete {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Get {
+    /// Version to print. The default is the newest.
+    #[arg(long, value_name = "int")]
+    version: Option<u64>,
     #[command(flatten)]
-    http: HttpFlags,
+    key: KeyFlags,
     #[command(flatten)]
     format: FormatFlag,
     #[command(flatten)]
     field: FieldFlag,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
-    /// Version to print. The default is the newest.
-    #[arg(long, value_name = "int")]
-    version: Option<u64>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
 }
 
 /// List the keys at a path
@@ -87,15 +79,15 @@ pub(crate) struct Get {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct List {
-    #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
     /// Path of the store; KEY is then relative to it.
     #[arg(long)]
     mount: Option<String>,
     #[arg(value_name = "[PATH]", num_args = 0..)]
     arguments: Vec<String>,
+    #[command(flatten)]
+    http: HttpFlags,
+    #[command(flatten)]
+    format: FormatFlag,
 }
 
 /// Store a secret
@@ -104,12 +96,6 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Put {
-    #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
-    #[command(flatten)]
-    field: FieldFlag,
     /// Version that must be the newest for the write to happen; 0 means that there is none.
     #[arg(long, value_name = "int")]
     cas: Option<u64>,
@@ -118,6 +104,38 @@ pub(crate) struct Put {
     mount: Option<String>,
     #[arg(value_names = ["KEY", "[DATA K=V...]"], num_args = 0..)]
     arguments: Vec<String>,
+    #[command(flatten)]
+    http: HttpFlags,
+    #[command(flatten)]
+    format: FormatFlag,
+    #[command(flatten)]
+    field: FieldFlag,
+}
+
+/// What the commands take that are for one key and no more.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Command Options")]
+struct KeyFlags {
+    /// Path of the store; KEY is then relative to it.
+    #[arg(long)]
+    mount: Option<String>,
+    #[arg(value_name = "KEY", num_args = 0..)]
+    arguments: Vec<String>,
+    #[command(flatten)]
+    http: HttpFlags,
+}
+
+impl KeyFlags {
+    fn name(&self) -> Result<&str, Stop> {
+        one_argument(&self.arguments)
+    }
+
+    fn find(&self, cli: &Cli<'_, '_>) -> Result<(Client, Location), Stop> {
+        let name = self.name()?;
+        let client = cli.client(&self.http)?;
+        let location = Location::find(cli, &self.http, self.mount.as_deref(), name)?;
+        Ok((client, location))
+    }
 }
 
 /// Where a key is, found by asking the server.
@@ -147,9 +165,7 @@ impl Kv {
 
 impl Delete {
     fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
-        let key = one_argument(&self.arguments)?;
-        let client = cli.client(&self.http)?;
-        let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
+        let (client, location) = self.key.find(cli)?;
         let path = location.path("data");
         let call = if self.versions.is_empty() || !location.versioned {
             Call::delete(&path)
@@ -169,9 +185,7 @@ impl Delete {
 impl Get {
     fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
         let format = cli.format(&self.format)?;
-        let key = one_argument(&self.arguments)?;
-        let client = cli.client(&self.http)?;
-        let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
+        let (client, location) = self.key.find(cli)?;
         let path = location.path("data");
         let mut call = Call::get(&path);
         if let Some(version) = self.version {

@@ -22,12 +22,6 @@ use super::{Location, print_written};
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Patch {
-    #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
-    #[command(flatten)]
-    field: FieldFlag,
     /// Version that must be the newest for the write to happen.
     #[arg(long, value_name = "int")]
     cas: Option<u64>,
@@ -43,6 +37,12 @@ pub(crate) struct Patch {
     remove_data: Vec<String>,
     #[arg(value_names = ["KEY", "[DATA K=V...]"], num_args = 0..)]
     arguments: Vec<String>,
+    #[command(flatten)]
+    http: HttpFlags,
+    #[command(flatten)]
+    format: FormatFlag,
+    #[command(flatten)]
+    field: FieldFlag,
 }
 
 impl Patch {

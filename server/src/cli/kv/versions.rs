@@ -9,7 +9,7 @@ use crate::cli::data::no_value;
 use crate::cli::flags::{FieldFlag, FormatFlag, HttpFlags, mount_path, one_argument};
 use crate::cli::ui::{Outcome, Stop};
 
-use super::Location;
+use super::KeyFlags;
 
 /// Restore deleted versions of a secret
 ///
@@ -34,18 +34,13 @@ pub(crate) struct Destroy {
 /// What both have in common.
 #[derive(Args, Debug)]
 struct Change {
-    #[command(flatten)]
-    http: HttpFlags,
-    #[command(flatten)]
-    format: FormatFlag,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
     /// The versions, separated by commas.
     #[arg(long, value_name = "string", value_delimiter = ',')]
     versions: Vec<String>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
+    #[command(flatten)]
+    key: KeyFlags,
+    #[command(flatten)]
+    format: FormatFlag,
 }
 
 /// Make an earlier version of a secret the newest one
@@ -54,20 +49,15 @@ struct Change {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Rollback {
+    /// The version whose data are written again.
+    #[arg(long, value_name = "int")]
+    version: Option<u64>,
     #[command(flatten)]
-    http: HttpFlags,
+    key: KeyFlags,
     #[command(flatten)]
     format: FormatFlag,
     #[command(flatten)]
     field: FieldFlag,
-    /// Path of the store; KEY is then relative to it.
-    #[arg(long)]
-    mount: Option<String>,
-    /// The version whose data are written again.
-    #[arg(long, value_name = "int")]
-    version: Option<u64>,
-    #[arg(value_name = "KEY", num_args = 0..)]
-    arguments: Vec<String>,
 }
 
 /// Give versions to a store that has none
@@ -76,12 +66,12 @@ pub(crate) struct Rollback {
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct EnableVersioning {
+    #[arg(value_name = "PATH", num_args = 0..)]
+    arguments: Vec<String>,
     #[command(flatten)]
     http: HttpFlags,
     #[command(flatten)]
     format: FormatFlag,
-    #[arg(value_name = "PATH", num_args = 0..)]
-    arguments: Vec<String>,
 }
 
 impl Undelete {
@@ -99,14 +89,13 @@ impl Destroy {
 impl Change {
     fn run(&self, cli: &mut Cli<'_, '_>, part: &str, what: &str) -> Outcome {
         let format = cli.format(&self.format)?;
-        let key = one_argument(&self.arguments)?;
+        self.key.name()?;
         if self.versions.is_empty() {
             return Err(Stop::usage(format!(
                 "No versions provided, use the \"-versions\" flag to specify the version to {part}."
             )));
         }
-        let client = cli.client(&self.http)?;
-        let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
+        let (client, location) = self.key.find(cli)?;
         if !location.versioned {
             return Err(Stop::usage(format!("{what} not supported on KV Version 1")));
         }
@@ -123,12 +112,11 @@ impl Change {
 impl Rollback {
     pub(super) fn run(&self, cli: &mut Cli<'_, '_>) -> Outcome {
         let format = cli.format(&self.format)?;
-        let key = one_argument(&self.arguments)?;
+        self.key.name()?;
         let Some(version) = self.version.filter(|version| *version > 0) else {
             return Err(Stop::usage("Version flag must be specified"));
         };
-        let client = cli.client(&self.http)?;
-        let location = Location::find(cli, &self.http, self.mount.as_deref(), key)?;
+        let (client, location) = self.key.find(cli)?;
         if !location.versioned {
             return Err(Stop::failed(
                 "K/V engine mount must be version 2 for rollback support",

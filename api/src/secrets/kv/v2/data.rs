@@ -35,21 +35,32 @@ impl Endpoint for Read {
     const HELP: &'static str = "Read a version of a secret.";
 
     async fn handle(cx: Cx<'_, Versioned>, params: ReadParams) -> Result<Reply, ApiError> {
-        let store = ready(cx).await?;
-        let Some(key) = store.key(&params.path).await? else {
-            return Ok(Reply::nothing());
-        };
-        let key = key.value;
-        let Some((number, version)) = key.version(params.version) else {
-            return Ok(Reply::nothing());
-        };
-        let metadata = key.shown_version(number, version);
-        if !version.is_readable(cx.now) {
-            return Ok(Reply::data(json!({ "data": null, "metadata": metadata }))?.status(404));
-        }
-        let data = store.data(&params.path, number).await?;
-        Reply::data(json!({ "data": data, "metadata": metadata }))
+        read(cx, &params.path, params.version, "data", |data| data).await
     }
+}
+
+/// A version of a secret, and under `name` what `show` makes of its data. One that is deleted is not
+/// found, but what is known about it is.
+pub(super) async fn read(
+    cx: Cx<'_, Versioned>,
+    path: &str,
+    version: i64,
+    name: &str,
+    show: impl FnOnce(Map<String, Value>) -> Map<String, Value>,
+) -> Result<Reply, ApiError> {
+    let store = ready(cx).await?;
+    let Some(Stored { value: key, .. }) = store.key(path).await? else {
+        return Ok(Reply::nothing());
+    };
+    let Some((number, version)) = key.version(version) else {
+        return Ok(Reply::nothing());
+    };
+    let metadata = key.shown_version(number, version);
+    if !version.is_readable(cx.now) {
+        return Ok(Reply::data(json!({ name: null, "metadata": metadata }))?.status(404));
+    }
+    let shown = store.data(path, number).await?.map(show);
+    Reply::data(json!({ name: shown, "metadata": metadata }))
 }
 
 pub(super) struct Write;

@@ -1,6 +1,6 @@
 //! `subkeys/{path}`: how a secret is built, without its values.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
@@ -8,7 +8,8 @@ use crate::error::ApiError;
 use crate::params::params;
 use crate::reply::Reply;
 
-use super::{Versioned, ready};
+use super::Versioned;
+use super::data::read;
 
 pub(super) struct Read;
 
@@ -31,24 +32,12 @@ impl Endpoint for Read {
     const HELP: &'static str = "Read the names within a secret, without their values.";
 
     async fn handle(cx: Cx<'_, Versioned>, params: ReadParams) -> Result<Reply, ApiError> {
-        let store = ready(cx).await?;
-        let Some(key) = store.key(&params.path).await? else {
-            return Ok(Reply::nothing());
-        };
-        let key = key.value;
-        let Some((number, version)) = key.version(params.version) else {
-            return Ok(Reply::nothing());
-        };
-        let metadata = key.shown_version(number, version);
-        if !version.is_readable(cx.now) {
-            return Ok(Reply::data(json!({ "metadata": metadata, "subkeys": null }))?.status(404));
-        }
-        let levels = usize::try_from(params.depth)
-            .ok()
-            .filter(|depth| *depth > 0);
-        let data = store.data(&params.path, number).await?;
-        let subkeys = data.map(|data| names_only(data, levels.unwrap_or(usize::MAX)));
-        Reply::data(json!({ "metadata": metadata, "subkeys": subkeys }))
+        let levels = usize::try_from(params.depth).unwrap_or(0);
+        let levels = if levels == 0 { usize::MAX } else { levels };
+        read(cx, &params.path, params.version, "subkeys", |data| {
+            names_only(data, levels)
+        })
+        .await
     }
 }
 
