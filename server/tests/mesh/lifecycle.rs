@@ -140,6 +140,65 @@ async fn the_configuration_is_read_again_when_the_process_hangs_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn settings_are_read_again_one_by_one() {
+    let mesh = Mesh::start("").await;
+    let token = mesh.token("web", "front");
+    let ask = Ask::new(&ztunnel_csr(WEB, &p256())).token(&token);
+    let until = async |settings: &str, ask: &Ask, wanted: Code| {
+        mesh.configure(settings);
+        mesh.server.hang_up();
+        mesh.wait_for(settings, async || {
+            code(Agent::new(&mesh).ask(ask).await).0 == wanted
+        })
+        .await;
+    };
+    let of_another = ztunnel_csr("spiffe://cluster.local/ns/web/sa/back", &p256());
+    let of_another = Ask::new(&of_another).token(&token);
+    let first = code(Agent::new(&mesh).ask(&of_another).await).0;
+    assert_eq!(first, Code::Unauthenticated);
+    until("mode = \"overwrite\"", &of_another, Code::Ok).await;
+    until("mode = \"strict\"", &of_another, Code::Unauthenticated).await;
+    let long = ask.clone().for_secs(7 * 86_400);
+    until("", &long, Code::Ok).await;
+    let strictly = "max_ttl_behavior = \"error\"";
+    until(strictly, &long, Code::InvalidArgument).await;
+    until("max_ttl = \"168h\"", &long, Code::Ok).await;
+    // The role knows the other domain only.
+    let elsewhere = "trust_domain = \"elsewhere.example\"\nmode = \"overwrite\"";
+    until(elsewhere, &ask, Code::PermissionDenied).await;
+    until("", &ask, Code::Ok).await;
+    // The certificate is there and proves nothing any more, and again.
+    let key = p256();
+    let own = Ask::new(&ztunnel_csr(WEB, &key));
+    let pair = Agent::new(&mesh).ask(&own.clone().token(&token)).await;
+    let chain = Answer::check(pair.unwrap(), WEB).chain();
+    let holder = Agent::with_pair(&mesh, &chain, &key);
+    assert_eq!(code(holder.ask(&own).await).0, Code::Ok);
+    let tokens_only =
+        crate::fixture::AUTHENTICATORS.replace("authenticator \"client_certificate\" {}\n", "");
+    for (settings, wanted) in [
+        (tokens_only.as_str(), Code::Unauthenticated),
+        ("", Code::Ok),
+    ] {
+        mesh.configure(settings);
+        mesh.server.hang_up();
+        mesh.wait_for(settings, async || code(holder.ask(&own).await).0 == wanted)
+            .await;
+    }
+    // Names of the listener's certificate.
+    let config = mesh.server.scratch.read("config.hcl");
+    let renamed = config.replace(crate::fixture::ISTIOD, "elsewhere.example");
+    for (config, is_known) in [(&renamed, false), (&config, true)] {
+        mesh.server.scratch.write("config.hcl", config);
+        mesh.server.hang_up();
+        mesh.wait_for(config, async || {
+            Agent::new(&mesh).connect().await.is_ok() == is_known
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_reload_cannot_change_is_said_with_its_name() {
     let mut mesh = Mesh::start("").await;
     let told = async |mesh: &Mesh, text: &str| {
