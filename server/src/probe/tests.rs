@@ -4,7 +4,10 @@ use std::sync::Arc;
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
+use rcgen::{
+    CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+    PKCS_RSA_SHA256,
+};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use signet_api::probe::MAX_PAGE_BYTES;
@@ -346,6 +349,7 @@ async fn a_handshake_tells_certificate_and_protocol() {
         KeyPair::generate().unwrap(),
         KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap(),
         KeyPair::generate_for(&PKCS_ED25519).unwrap(),
+        KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap(),
     ] {
         let (config, der) = certificate(&["a.example"], &[ACME], Some(key));
         let expected = Handshake {

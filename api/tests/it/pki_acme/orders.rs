@@ -148,7 +148,10 @@ async fn an_authorization_that_was_deactivated_ends_its_order() {
 async fn time_ends_orders_and_proofs() {
     let pki = start().await;
     let client = Client::registered(&pki, "").await;
-    let pending = client.order(&["a.example.com"]).await.location();
+    let pending = client.order(&["a.example.com"]).await;
+    let unproved = text(&pending.body["authorizations"][0]);
+    let challenge = client.challenge(&unproved, "http-01").await;
+    let pending = pending.location();
     let (ready, order) = client.ready(&["b.example.com"]).await;
     let status = async |url: &str| text(&client.read(url).await.body["status"]);
     pki.server.clock.advance_secs(86_400 - 1);
@@ -160,6 +163,13 @@ async fn time_ends_orders_and_proofs() {
     assert_eq!(
         (status(&pending).await, status(&ready).await),
         ("invalid".into(), "invalid".into())
+    );
+    assert_eq!(status(&unproved).await, "invalid");
+    let late = client.post(&text(&challenge["url"]), json!({})).await;
+    late.refused(
+        400,
+        "malformed",
+        "cannot accept already validated authorization",
     );
     let authorization = text(&order["authorizations"][0]);
     assert_eq!(status(&authorization).await, "valid");

@@ -22,6 +22,7 @@ use crate::secrets::pki::acme::records::{
     EXTERNAL_KEYS, ExternalKey, external_key_path, whole_secs,
 };
 use crate::secrets::pki::acme::session::{Session, in_every_directory};
+use crate::secrets::pki::certs::list::goes_on;
 
 params! {
     pub(in crate::secrets::pki) struct NewParams {}
@@ -97,8 +98,11 @@ impl Endpoint for List {
             .iter()
             .map(|(id, stored)| (id.clone(), show(&stored.value).into()))
             .collect();
+        let is_cut = limit > MAX_LISTED && page.len() == MAX_LISTED;
         let ids: Vec<String> = page.into_iter().map(|(id, _)| id).collect();
-        Reply::data(json!({ "keys": ids, "key_info": infos }))
+        let last = ids.last().cloned().filter(|_| is_cut);
+        let reply = Reply::data(json!({ "keys": ids, "key_info": infos }))?;
+        Ok(reply.warn_all(last.map(|last| goes_on(&last))))
     }
 }
 

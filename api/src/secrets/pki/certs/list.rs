@@ -409,7 +409,8 @@ impl Wanted {
     }
 }
 
-fn goes_on(last: &impl std::fmt::Display) -> String {
+/// The warning that a list has ended before its end.
+pub(in crate::secrets::pki) fn goes_on(last: &impl std::fmt::Display) -> String {
     format!("The list goes on; ask for what follows with the parameter after={last}.")
 }
 
