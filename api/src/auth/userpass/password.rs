@@ -1,7 +1,5 @@
 //! `users/{username}/password`: another password.
 
-use signet_storage::Batch;
-
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
 use crate::error::{ApiError, ErrorKind};
@@ -40,9 +38,9 @@ impl Endpoint for Write {
             .ok_or_else(no_such_user)?;
         let mut user = previous.value.clone();
         user.password = hashed(cx, params.password, &params.password_hash).await?;
-        let mut batch = Batch::default();
-        store.put(&mut batch, &params.username, &user, Some(&previous))?;
-        cx.commit(batch).await?;
+        store
+            .put(cx, &params.username, &user, Some(&previous))
+            .await?;
         Ok(Reply::nothing())
     }
 }

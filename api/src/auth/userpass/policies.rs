@@ -1,7 +1,5 @@
 //! `users/{username}/policies`: other policies.
 
-use signet_storage::Batch;
-
 use crate::auth::token_fields::{OldFields, TokenFields};
 use crate::call::Op;
 use crate::endpoint::{Cx, Endpoint, Route};
@@ -50,9 +48,9 @@ impl Endpoint for Write {
         };
         new.apply(old, &mut user.token)?;
         user.token.sanitize_policies()?;
-        let mut batch = Batch::default();
-        store.put(&mut batch, &params.username, &user, Some(&previous))?;
-        cx.commit(batch).await?;
+        store
+            .put(cx, &params.username, &user, Some(&previous))
+            .await?;
         Ok(Reply::nothing())
     }
 }

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use signet_storage::{Batch, Expect, Record, Stored, View};
 
 use crate::auth::token_fields::TokenSettings;
+use crate::endpoint::Cx;
 use crate::error::ApiError;
 
+use super::UserPass;
 use super::hash::PasswordHash;
 
 #[derive(Debug)]
@@ -51,10 +53,10 @@ impl Store {
         Ok(self.users.keys("", after, limit).await?)
     }
 
-    /// Writes a user unless it was changed since `previous` was read.
-    pub(super) fn put(
+    /// Commits a user unless it was changed since `previous` was read.
+    pub(super) async fn put(
         &self,
-        batch: &mut Batch,
+        cx: Cx<'_, UserPass>,
         name: &str,
         user: &User,
         previous: Option<&Stored<User>>,
@@ -66,8 +68,10 @@ impl Store {
         }
         let name = name.to_lowercase();
         let expect = previous.map_or(Expect::Absent, |stored| Expect::Version(stored.version));
-        self.users.expect(batch, &name, expect);
-        Ok(self.users.put_record(batch, &name, user)?)
+        let mut batch = Batch::default();
+        self.users.expect(&mut batch, &name, expect);
+        self.users.put_record(&mut batch, &name, user)?;
+        cx.commit(batch).await
     }
 
     /// What is in `batch` happens only while the user is as it was read.

@@ -110,9 +110,7 @@ impl Endpoint for Write {
         if previous.is_none() || changes_password {
             user.password = hashed(cx, password, &password_hash).await?;
         }
-        let mut batch = Batch::default();
-        store.put(&mut batch, &username, &user, previous.as_ref())?;
-        cx.commit(batch).await?;
+        store.put(cx, &username, &user, previous.as_ref()).await?;
         Ok(Reply::nothing())
     }
 
