@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::error::StorageError;
 
@@ -24,14 +25,27 @@ pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, StorageError> {
     };
     make_private_directory(directory).map_err(refuse)?;
     let file = open_private_file(&directory.join(LOCK_FILE)).map_err(refuse)?;
-    match file.try_lock() {
-        Ok(()) => Ok(DirectoryLock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(StorageError::Locked {
-            path: directory.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(refuse(error)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(DirectoryLock { _file: file }),
+            Err(TryLockError::WouldBlock) if began.elapsed() < RELEASE_TIME => {
+                std::thread::sleep(LOOK_EVERY);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StorageError::Locked {
+                    path: directory.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(refuse(error)),
+        }
     }
 }
+
+/// How long a lock may outlive its store: until a predecessor has ended, or a child that was made
+/// meanwhile has become a program of its own.
+pub(super) const RELEASE_TIME: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A directory that exists keeps its permissions: in a container it may belong to somebody else.
 pub(super) fn make_private_directory(directory: &Path) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::time::Instant;
 
 use super::decide::{Decision, EntryChanges, decide};
 use super::group::{GroupCommit, Store, other_error};
@@ -19,13 +20,12 @@ pub(super) fn open(
     let lock = data_dir::lock(directory)?;
     let path = directory.join("sled");
     data_dir::make_private_directory(&path)?;
-    let database = sled::Config::new()
+    let config = sled::Config::new()
         .path(&path)
         .cache_capacity(u64::try_from(cache_bytes).unwrap_or(u64::MAX))
         .mode(sled::Mode::HighThroughput)
-        .flush_every_ms(None)
-        .open()
-        .map_err(failed)?;
+        .flush_every_ms(None);
+    let database = open_when_free(&config)?;
     let tree = database.open_tree("records").map_err(failed)?;
     let file = OpenOptions::new().write(true).open(path.join("db"))?;
     let store = SledStore {
@@ -42,6 +42,22 @@ pub(super) fn open(
     }
     data_dir::sync_directory(directory)?;
     GroupCommit::start(store)
+}
+
+/// sled has a lock of its own, which may outlive the store that it was for as ours may.
+fn open_when_free(config: &sled::Config) -> Result<sled::Db, StorageError> {
+    let began = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock")
+                    && began.elapsed() < data_dir::RELEASE_TIME =>
+            {
+                std::thread::sleep(data_dir::LOOK_EVERY);
+            }
+            opened => return opened.map_err(failed),
+        }
+    }
 }
 
 pub(super) struct SledStore {
