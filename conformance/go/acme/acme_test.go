@@ -12,7 +12,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -314,14 +313,9 @@ func TestPageBehindRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) { _, _ = answer.Write([]byte(body)) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() { _ = http.Serve(listener, target) }()
-	authority.network.SetRedirect("a.example.com", client.HTTP01ChallengePath(challenge.Token), "http://"+listener.Addr().String()+"/x")
+	authority.network.SetPage("b.example.com", "/elsewhere", body)
+	path := client.HTTP01ChallengePath(challenge.Token)
+	authority.network.SetRedirect("a.example.com", path, "http://b.example.com/elsewhere")
 	if _, err := client.Accept(bounded(t), challenge); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package acme
 import (
 	"crypto/tls"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Network is where the hosts of the tests are: every name is one address on the loopback, with a web server, a TLS
-// server and a DNS server that say what the tests tell them to.
+// Network is where the hosts of the tests are: every name is one address of this machine, with a web server, a TLS server
+// and a DNS server that say what the tests tell them to.
 type Network struct {
 	// Address is that of every host.
 	Address string
@@ -32,7 +31,7 @@ type Network struct {
 func NewNetwork(t *testing.T) *Network {
 	t.Helper()
 	network := &Network{
-		Address:   fmt.Sprintf("127.83.%d.%d", rand.IntN(256), 1+rand.IntN(254)),
+		Address:   address(t),
 		pages:     map[string]string{},
 		redirects: map[string]string{},
 		texts:     map[string][]string{},
@@ -40,7 +39,7 @@ func NewNetwork(t *testing.T) *Network {
 	listen := func(port string) net.Listener {
 		listener, err := net.Listen("tcp", net.JoinHostPort(network.Address, port))
 		if err != nil {
-			t.Skipf("challenges need ports 80 and 443 on the loopback: %v", err)
+			t.Skipf("challenges need ports 80 and 443: %v", err)
 		}
 		t.Cleanup(func() { _ = listener.Close() })
 		return listener
@@ -56,6 +55,22 @@ func NewNetwork(t *testing.T) *Network {
 	go network.shakeHands(secure)
 	go network.answerQuestions(names)
 	return network
+}
+
+// address is one of this machine's that is not on the loopback: a server in production looks at none of those.
+func address(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	t.Skip("challenges need a host that is not on the loopback, and this machine has no other IPv4 address")
+	return ""
 }
 
 // SetPage is what the web server of a host says at a path.
