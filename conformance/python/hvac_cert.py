@@ -24,13 +24,13 @@ NO_CHAIN = "no chain matching all constraints could be found for this login cert
 
 
 def over_tls(function):
-    """A check with the root's client and the method mounted."""
+    """A check with the root's client and the method mounted, and a client of the common server."""
 
-    def mounted(_):
+    def mounted(common):
         root = SERVER.client(TOKEN)
         root.sys.enable_auth_method("cert")
         try:
-            function(root)
+            function(root, common)
         finally:
             root.sys.disable_auth_method("cert")
 
@@ -50,7 +50,7 @@ def refused(files, text, **named):
 
 
 @over_tls
-def cert_roles(c):
+def cert_roles(c, _):
     api = c.auth.cert
     raises(errors.InvalidPath, api.list_certificate_roles)
     raises(errors.InvalidPath, api.read_ca_certificate_role, "web")
@@ -87,7 +87,7 @@ def cert_roles(c):
 
 
 @over_tls
-def cert_logins(c):
+def cert_logins(c, _):
     api = c.auth.cert
     api.create_ca_certificate_role(
         "web", certificate=AUTHORITY.pem, display_name="shown", token_policies=["one"], token_ttl=1200
@@ -124,7 +124,7 @@ def unverified():
 
 
 @over_tls
-def cert_constraints(c):
+def cert_constraints(c, _):
     api = c.auth.cert
     other = AUTHORITY.issue("api", unit="bank", names=[x509.RFC822Name("a@example.com")])[1]
     workload = "spiffe://cluster.local/ns/shop/sa/web"
@@ -143,7 +143,7 @@ def cert_constraints(c):
 
 
 @over_tls
-def cert_pinned(c):
+def cert_pinned(c, _):
     """A certificate that is no authority's is meant itself."""
     c.auth.cert.create_ca_certificate_role("web", certificate=pem(CERTIFICATE))
     equal(login(FILES)[1]["metadata"]["cert_name"], "web")
@@ -151,7 +151,7 @@ def cert_pinned(c):
 
 
 @over_tls
-def cert_revoked(c):
+def cert_revoked(c, _):
     """hvac has no calls for lists of revoked certificates but the generic ones."""
     c.auth.cert.create_ca_certificate_role("web", certificate=AUTHORITY.pem)
     gone, files = AUTHORITY.issue("gone")
@@ -173,7 +173,48 @@ def cert_revoked(c):
 
 
 @over_tls
-def cert_renewal(c):
+def cert_responders(c, common):
+    """A PKI mount of another server says over OCSP, and by a list that is fetched, who was taken back."""
+    mount = "clients"
+    url = f"{common.url}/v1/{mount}"
+    common.sys.enable_secrets_engine("pki", path=mount)
+    try:
+        api = common.secrets.pki
+        root = api.generate_root("internal", "Clients", {"key_type": "ec"}, mount_point=mount)["data"]["certificate"]
+        api.set_urls({"ocsp_servers": [f"{url}/ocsp"]}, mount)
+        api.create_or_update_role("any", {"allow_any_name": True, "key_type": "ec", "ttl": "1h"}, mount)
+        good, gone = (issued(api, mount, name) for name in ("good", "gone"))
+        api.revoke_certificate(gone[0], mount)
+        role = {"certificate": root, "ocsp_enabled": True}
+        c.write_data("auth/cert/certs/web", data=role)
+        login(good[1])
+        refused(gone[1], NO_CHAIN)
+        # Nobody is at port 9.
+        c.write_data("auth/cert/certs/web", data={**role, "ocsp_servers_override": ["http://127.0.0.1:9/ocsp"]})
+        refused(good[1], f"{NO_CHAIN}; additionally got errors during verification")
+        c.write_data("auth/cert/certs/web", data={**role, "ocsp_enabled": False})
+        login(gone[1])
+        c.write_data("auth/cert/crls/clients", data={"url": f"{url}/crl"})
+        equal(c.read("auth/cert/crls/clients")["data"]["cdp"]["url"], f"{url}/crl")
+        login(good[1])
+        refused(gone[1], NO_CHAIN)
+    finally:
+        common.sys.disable_secrets_engine(mount)
+
+
+def issued(api, mount, name):
+    """Serial number, and the files of certificate and key."""
+    made = api.generate_certificate("any", name, mount_point=mount)["data"]
+    files = []
+    for part in ("certificate", "private_key"):
+        files.append(os.path.join(SCRATCH.name, f"{name}-{part}.pem"))
+        with open(files[-1], "w", encoding="ascii") as file:
+            file.write(made[part] + "\n")
+    return made["serial_number"], files
+
+
+@over_tls
+def cert_renewal(c, _):
     """A token is renewed with the certificate that it was made with."""
     c.auth.cert.create_ca_certificate_role("web", certificate=AUTHORITY.pem, token_policies=["one"])
     own = login(FILES)[0]
