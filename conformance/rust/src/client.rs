@@ -20,7 +20,7 @@ pub(crate) async fn run(report: &mut Report) {
         report.add("ring", Err("another provider is installed".into()));
     }
     if std::env::var("CONFORMANCE_AGAINST").as_deref() == Ok("openbao") {
-        report.skip(
+        Report::skip(
             "health",
             "OpenBao leaves out a field that vaultrs insists on",
         );

@@ -43,6 +43,10 @@ impl Report {
             }
         }
     }
+
+    fn skip(name: &str, reason: &str) {
+        println!("skipped {name}: {reason}");
+    }
 }
 
 fn ensure(holds: bool, what: impl std::fmt::Debug) -> Outcome {
