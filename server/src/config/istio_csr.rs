@@ -149,7 +149,7 @@ pub(super) fn read(mut section: Section, report: &mut Report) -> Option<IstioCsr
     let trusted_node_accounts = accounts(&mut section, "trusted_node_accounts", report);
     let limits = MeshLimits {
         connections: limit(&mut section, "max_connections", 16_384, report),
-        requests: limit(&mut section, "max_requests", 4_096, report),
+        requests: limit(&mut section, "max_requests", 16_384, report),
     };
     let (client_certificates, tokens) = authenticators(&mut section, report);
     if !client_certificates && tokens.is_empty() && report.errors.is_empty() {
