@@ -176,7 +176,11 @@ istio_csr {
 func TestIstioCSR(t *testing.T) {
 	program := os.Getenv("CONFORMANCE_ISTIO_CSR")
 	if program == "" {
-		t.Skip(os.Getenv("CONFORMANCE_ISTIO_CSR_MISSING"))
+		reason := os.Getenv("CONFORMANCE_ISTIO_CSR_MISSING")
+		if reason == "" {
+			reason = "CONFORMANCE_ISTIO_CSR does not name the program istio-csr"
+		}
+		t.Skip(reason)
 	}
 	_, authority := theArticle(t)
 	shared.namespace(t, "stranger", "")

@@ -70,10 +70,9 @@ impl Record for StoredCrl {
 }
 
 impl StoredCrl {
-    fn read(der: &[u8]) -> Result<Self, ApiError> {
-        let crl = Crl::parse_der(der).map_err(|error| unreadable(&error))?;
+    fn of(crl: &Crl) -> Result<Self, String> {
         if crl.revoked.len() > MAX_ENTRIES {
-            return Err(unreadable(&format!("more than {MAX_ENTRIES} entries")));
+            return Err(format!("more than {MAX_ENTRIES} entries"));
         }
         let serials = crl.revoked.iter();
         Ok(Self {
@@ -112,7 +111,7 @@ impl StoredCrl {
         if !state.may_have_signed(&crl) {
             return Err("the signature is not of the issuer that a role trusts".into());
         }
-        let stored = Self::read(der).map_err(|error| error.to_string())?;
+        let stored = Self::of(&crl)?;
         Ok(Self {
             source: Some(Source {
                 url: url.into(),
@@ -247,7 +246,8 @@ impl Endpoint for Write {
             }
             (text, "") => {
                 let (block, _) = pem::next_block(text).ok_or_else(|| unreadable(&"no PEM data"))?;
-                StoredCrl::read(&block.der)?
+                let crl = Crl::parse_der(&block.der).map_err(|error| unreadable(&error))?;
+                StoredCrl::of(&crl).map_err(|error| unreadable(&error))?
             }
             _ => {
                 return Err(ApiError::bad_request(
