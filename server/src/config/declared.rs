@@ -69,34 +69,12 @@ fn one_lockout(block: Block, base: &LockoutConfig, report: &mut Report) -> Locko
     lockout
 }
 
-/// The `telemetry` block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Telemetry {
-    /// Zero turns the Prometheus format off.
-    pub(crate) prometheus_retention: Duration,
-    pub(crate) disable_hostname: bool,
-}
-
-impl Default for Telemetry {
-    fn default() -> Self {
-        Self {
-            prometheus_retention: Duration::from_hours(24),
-            disable_hostname: false,
-        }
-    }
-}
-
-pub(super) fn telemetry(section: &mut Section, report: &mut Report) -> Telemetry {
-    let defaults = Telemetry::default();
+/// The `telemetry` block: metrics are there without it, in one form, and nothing in it changes that.
+pub(super) fn telemetry(section: &mut Section, report: &mut Report) {
     let Some(mut telemetry) = section.block("telemetry", report) else {
-        return defaults;
+        return;
     };
-    let settings = Telemetry {
-        prometheus_retention: telemetry
-            .duration("prometheus_retention_time", report)
-            .unwrap_or(defaults.prometheus_retention),
-        disable_hostname: telemetry.flag("disable_hostname", report).unwrap_or(false),
-    };
+    telemetry.warn_unsupported(&["disable_hostname", "prometheus_retention_time"], report);
     telemetry.ignore(&[
         "add_lease_metrics_namespace_labels",
         "add_mount_point_rollback_metrics",
@@ -115,7 +93,6 @@ pub(super) fn telemetry(section: &mut Section, report: &mut Report) -> Telemetry
     let sinks: Vec<&str> = sinks.iter().map(String::as_str).collect();
     telemetry.warn_unsupported(&sinks, report);
     telemetry.finish(report);
-    settings
 }
 
 /// Keys of services that metrics could be pushed to.

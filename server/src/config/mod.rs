@@ -28,7 +28,6 @@ use signet_storage::Engine;
 use zeroize::Zeroizing;
 
 use self::args::ServerArgs;
-pub(crate) use self::declared::Telemetry;
 use self::env::Environment;
 pub(crate) use self::istio_csr::{IstioCsr, Jwks, Keys, Kubernetes, TokenAuthenticator};
 pub(crate) use self::kubernetes::{IstiodSettings, KubernetesSettings};
@@ -68,8 +67,6 @@ pub(crate) struct Settings {
 /// What parts of the server beyond the process act on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
-    #[expect(dead_code, reason = "for the metrics endpoint, which is not there yet")]
-    pub(crate) telemetry: Telemetry,
     pub(crate) audit: Vec<DeclaredDevice>,
     pub(crate) istio_csr: Option<IstioCsr>,
     pub(crate) kubernetes: Option<KubernetesSettings>,
@@ -259,8 +256,8 @@ fn settings(
     let is_public_acme_disabled = environment
         .setting("DISABLE_PUBLIC_ACME")
         .is_some_and(|text| signet_api::params::parse_bool(text) != Some(false));
+    declared::telemetry(file, report);
     let declared = Declared {
-        telemetry: declared::telemetry(file, report),
         audit: declared::audit(file, report),
         istio_csr: file
             .block("istio_csr", report)

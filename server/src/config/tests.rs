@@ -89,7 +89,6 @@ fn reads_every_kind_of_setting() {
           "log_format": "json", "log_file": "/l", "log_rotate_bytes": 10, "log_rotate_max_files": -1,
           "max_lease_ttl": "30d", "default_lease_ttl": "1h",
           "user_lockout": {"all": {"lockout_threshold": "7"}, "approle": {"lockout_duration": "1m"}},
-          "telemetry": {"prometheus_retention_time": "30s", "disable_hostname": true},
           "audit": {"file": {"a": {"options": {"file_path": "/a", "log_raw": true}}}}
         }"#,
     )
@@ -174,6 +173,10 @@ fn warns_of_what_has_no_effect() {
         (
             "service_registration \"kubernetes\" {}",
             "c.hcl:3:1: service_registration is not supported and has no effect",
+        ),
+        (
+            "telemetry { disable_hostname = true }",
+            "c.hcl:3:13: disable_hostname is not supported and has no effect",
         ),
         (
             "telemetry { statsd_address = \"x\" }",
